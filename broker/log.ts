@@ -52,11 +52,7 @@ export interface Log {
    * ('latest'), or of the first record at or after a Unix ms timestamp (the latest where there is
    * none).
    */
-  offsetAt(
-    topic: string,
-    partition: number,
-    at: 'earliest' | 'latest' | number,
-  ): Promise<number>
+  offsetAt(topic: string, partition: number, at: 'earliest' | 'latest' | number): Promise<number>
   /** Appends in order; resolves when all are durable, with one answer a record, same order. */
   append(topic: string, records: readonly NewRecord[]): Promise<Appended[]>
 }

@@ -1,0 +1,186 @@
+/**
+ * `shelf aggregate`: closed chunks of the raw topic become cells in the topic aggregates. It has no
+ * memory of its own: it goes on from the tail of its own output. Two of it on one partition write
+ * the same records twice, and nothing breaks.
+ */
+import type { Log, LogRecord, NewRecord } from '../broker/log.ts'
+import { type Chunk, PartitionAggregator } from '../core/aggregate.ts'
+import {
+  type AggregateRecord,
+  aggregateRecordSchema,
+  toAggregateRecords,
+} from '../core/aggregate-record.ts'
+import { CHUNK_MS, timeStep } from '../core/chunk.ts'
+import { DEDUPE_MS, DEDUPE_OFFSETS } from '../core/dedupe.ts'
+import { aggregateLines } from './aggregate-lines.ts'
+import { eachPartition, partitionsOf, patiently } from './loop.ts'
+import { inputIsPiped } from './ndjson.ts'
+import { openLog } from './open-log.ts'
+import type { Program } from './program.ts'
+import { locateLog } from './state.ts'
+import { AGGREGATES, DEAD_LETTER, RAW, textOf } from './topics.ts'
+
+/** How long a read waits for records where no chunk is open. */
+const IDLE_WAIT_MS = 10_000
+
+/** How long after a tick the next may follow: the broker's clock may be behind ours. */
+const TICK_PAUSE_MS = 250
+
+/** How far back the tail of the output is searched for a record that is one. */
+const TAIL_RECORDS_MAX = 1000
+
+export const aggregate: Program = {
+  usage: 'aggregate',
+  summary: 'Folds the raw log into cells: closed chunks of raw, to the topic aggregates.',
+  details: `
+With input (shelf from raw | shelf aggregate | shelf to aggregates) it is a filter.
+Without (a terminal, /dev/null) it works on the log itself, until it is stopped.`,
+  options: {},
+  async run(_args, signal) {
+    if (inputIsPiped()) await aggregateLines(signal)
+    else await aggregateLog(openLog(locateLog(process.env)), signal)
+  },
+}
+
+/** Aggregates all partitions until `signal`. */
+export async function aggregateLog(log: Log, signal: AbortSignal): Promise<void> {
+  let partitions = 0
+  await patiently('aggregate', signal, async () => {
+    partitions = partitionsOf(await log.topics(), RAW)
+  })
+  await eachPartition(partitions, signal, (partition, stop) =>
+    patiently(`aggregate ${partition}`, stop, (succeeded) =>
+      aggregatePartition(log, partition, stop, succeeded),
+    ),
+  )
+}
+
+/** Aggregates one partition until `signal`, from where the output of all before it ends. */
+export async function aggregatePartition(
+  log: Log,
+  partition: number,
+  signal: AbortSignal,
+  succeeded: () => void = () => {},
+): Promise<void> {
+  const aggregator = new PartitionAggregator()
+  let next = await startingPlace(log, partition, aggregator)
+  let tickAt = 0
+  while (!signal.aborted) {
+    const { waiting } = aggregator
+    // The open chunk's time step ends here; from then on a tick closes it if no burst does.
+    const stepEnd = waiting?.bursts ? (timeStep(waiting.last.timestamp) + 1) * CHUNK_MS : Infinity
+    const wakeAt = Math.max(stepEnd, tickAt)
+    const waitMs = Math.min(Math.max(wakeAt - Date.now(), 0), IDLE_WAIT_MS)
+    const records = await log.read(RAW, partition, next, { waitMs, signal })
+    succeeded()
+    const chunks: Chunk[] = []
+    for (const record of records) {
+      if (record.offset > next && (await isGap(log, partition, next))) {
+        chunks.push(...aggregator.gap(next, record))
+      }
+      const chunk = aggregator.push(record)
+      if (chunk !== undefined) chunks.push(chunk)
+      next = record.offset + 1
+    }
+    await writeChunks(log, partition, chunks)
+    if (records.length === 0 && Date.now() >= wakeAt) {
+      await log.append(RAW, [{ partition, value: '' }])
+      tickAt = Date.now() + TICK_PAUSE_MS
+    }
+  }
+}
+
+/** Offsets that a native Kafka skips are no loss; what lies before the earliest record is. */
+async function isGap(log: Log, partition: number, next: number): Promise<boolean> {
+  return (await log.offsetAt(RAW, partition, 'earliest')) > next
+}
+
+async function writeChunks(log: Log, partition: number, chunks: readonly Chunk[]): Promise<void> {
+  const letters = chunks.flatMap((chunk) => chunk.deadLetters)
+  if (letters.length > 0) {
+    await log.append(
+      DEAD_LETTER,
+      letters.map(({ record, code, message }) => ({
+        ...(record.key === null ? {} : { key: record.key }),
+        value: JSON.stringify({
+          topic: RAW,
+          partition,
+          offset: record.offset,
+          code,
+          message,
+          value: typeof record.value === 'string' ? record.value : record.value.toBase64(),
+        }),
+      })),
+    )
+  }
+  const records = chunks
+    .flatMap((chunk) => toAggregateRecords(partition, chunk))
+    .map((record): NewRecord => ({ partition, value: JSON.stringify(record) }))
+  for (const batch of inBatches(records)) await log.append(AGGREGATES, batch)
+}
+
+/** Well under the bound of a request to the broker, 16 MiB. */
+const APPEND_BYTES_MAX = 4 * 1_048_576
+
+function* inBatches(records: readonly NewRecord[]): Generator<NewRecord[]> {
+  let batch: NewRecord[] = []
+  let bytes = 0
+  for (const record of records) {
+    if (bytes > 0 && bytes + record.value.length > APPEND_BYTES_MAX) {
+      yield batch
+      batch = []
+      bytes = 0
+    }
+    batch.push(record)
+    bytes += record.value.length
+  }
+  if (batch.length > 0) yield batch
+}
+
+/**
+ * The raw offset to read from: behind the last chunk whose parts are all written. The aggregator
+ * gets to know the bursts before it, which may come again.
+ */
+async function startingPlace(
+  log: Log,
+  partition: number,
+  aggregator: PartitionAggregator,
+): Promise<number> {
+  const tail = await lastAggregate(log, partition)
+  const earliest = await log.offsetAt(RAW, partition, 'earliest')
+  if (tail === undefined) return earliest
+  const place = tail.part + 1 === tail.parts ? tail.to : tail.from
+  const oldest = await log.offsetAt(RAW, partition, Date.parse(tail.watermark) - DEDUPE_MS)
+  let at = Math.max(earliest, Math.min(oldest, place), place - DEDUPE_OFFSETS)
+  while (at < place) {
+    const records = await log.read(RAW, partition, at)
+    if (records.length === 0) break
+    for (const record of records) {
+      if (record.offset < place) aggregator.remember(record)
+      at = record.offset + 1
+    }
+  }
+  return place
+}
+
+/** The last record of the output; what somebody else may have put behind it is passed over. */
+async function lastAggregate(log: Log, partition: number): Promise<AggregateRecord | undefined> {
+  const earliest = await log.offsetAt(AGGREGATES, partition, 'earliest')
+  const latest = await log.offsetAt(AGGREGATES, partition, 'latest')
+  for (let at = latest - 1; at >= Math.max(earliest, latest - TAIL_RECORDS_MAX); at--) {
+    const [record] = await log.read(AGGREGATES, partition, at)
+    const aggregate = record && parseAggregate(record)
+    if (aggregate !== undefined) return aggregate
+  }
+  return undefined
+}
+
+/** What a record of aggregates holds; undefined where it is none. */
+export function parseAggregate(record: LogRecord): AggregateRecord | undefined {
+  try {
+    const parsed = aggregateRecordSchema.safeParse(JSON.parse(textOf(record.value)))
+    return parsed.success && parsed.data.partition === record.partition ? parsed.data : undefined
+  } catch {
+    return undefined
+  }
+}

@@ -1,0 +1,105 @@
+/** What the long-running programs share: a worker a partition, patience when something is down. */
+import { LogError } from '../broker/error.ts'
+import { say } from './program.ts'
+
+/** Pause before a worker tries again, doubled each time: a broker that restarts is back in 1 s. */
+const PAUSE_MS_FIRST = 100
+const PAUSE_MS_MAX = 5000
+
+/** Whether the same may go better later: the log or PostgreSQL is away, or refused for now. */
+export function isPassing(error: unknown): boolean {
+  if (error instanceof LogError) return error.retryable
+  if (!(error instanceof Error) || !('code' in error) || typeof error.code !== 'string')
+    return false
+  // Connection faults of postgres.js and of the system; classes 08 (connection), 40 (rollback),
+  // 53 (resources, a full disk among them), 57 (operator), 58 (system) of PostgreSQL's errors.
+  return (
+    /^(CONNECTION_|CONNECT_TIMEOUT|ECONN|EPIPE|ENOTFOUND|ETIMEDOUT)/.test(error.code) ||
+    /^(08|40|53|57|58)...$/.test(error.code)
+  )
+}
+
+/**
+ * Runs `work` until it returns or `signal` says to stop. Where it fails in passing it is run again
+ * after a pause, and a line says so once; it must be able to start anew from what is durable.
+ */
+export async function patiently(
+  name: string,
+  signal: AbortSignal,
+  work: (succeeded: () => void) => Promise<void>,
+): Promise<void> {
+  let failures = 0
+  while (!signal.aborted) {
+    try {
+      return await work(() => {
+        if (failures > 0) say(`${name}: goes on`)
+        failures = 0
+      })
+    } catch (error) {
+      if (signal.aborted) return
+      if (!isPassing(error)) throw error
+      failures += 1
+      const words = error instanceof Error ? error.message : String(error)
+      if (failures === 1) say(`${name}: waiting, ${words}`)
+      await pause(Math.min(PAUSE_MS_FIRST * 2 ** (failures - 1), PAUSE_MS_MAX), signal)
+    }
+  }
+}
+
+/** Resolves after `ms`, or as soon as `signal` says to stop. */
+export function pause(ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) return resolve()
+    const done = (): void => {
+      clearTimeout(timer)
+      signal.removeEventListener('abort', done)
+      resolve()
+    }
+    const timer = setTimeout(done, ms)
+    signal.addEventListener('abort', done)
+  })
+}
+
+type Worker = (signal: AbortSignal) => Promise<void>
+
+/** Runs workers side by side until all return; where one fails for good, the others are stopped. */
+export async function together(signal: AbortSignal, workers: readonly Worker[]): Promise<void> {
+  const failed = new AbortController()
+  const stop = AbortSignal.any([signal, failed.signal])
+  const results = await Promise.allSettled(
+    workers.map(async (work) => {
+      try {
+        await work(stop)
+      } catch (error) {
+        failed.abort()
+        throw error
+      }
+    }),
+  )
+  const failure = results.find((result) => result.status === 'rejected')
+  // Who is told to stop gives up its reads: that is no failure.
+  if (failure !== undefined && !signal.aborted) throw failure.reason
+}
+
+/** One worker for each partition. */
+export function eachPartition(
+  partitions: number,
+  signal: AbortSignal,
+  work: (partition: number, signal: AbortSignal) => Promise<void>,
+): Promise<void> {
+  const workers = Array.from(
+    { length: partitions },
+    (_, partition): Worker =>
+      (stop) =>
+        work(partition, stop),
+  )
+  return together(signal, workers)
+}
+
+/** How many partitions a topic has. */
+export function partitionsOf(topics: Record<string, number>, topic: string): number {
+  const partitions = topics[topic]
+  if (partitions === undefined)
+    throw new Error(`the log has no topic ${topic}: shelf migrate makes it`)
+  return partitions
+}

@@ -1,0 +1,110 @@
+/** The topics, and how a record of each is printed as a line and read back from one. */
+import { z } from 'zod'
+import type { LogRecord, NewRecord } from '../broker/log.ts'
+import { aggregateRecordSchema } from '../core/aggregate-record.ts'
+import { type Burst, BurstError, decodeBurst, encodeBurst } from '../core/burst.ts'
+import { burstFromJson, burstJsonSchema, burstToJson } from '../core/burst-json.ts'
+
+export const RAW = 'raw'
+export const AGGREGATES = 'aggregates'
+export const DEAD_LETTER = 'dead-letter'
+export const CHECK_RESULTS = 'check-results'
+
+/** Where a record stands, on every line that `shelf from` prints. */
+const positionSchema = z.object({
+  partition: z.int().min(0),
+  offset: z.int().min(0),
+  /** Log append time. */
+  timestamp: z.iso.datetime(),
+})
+
+/** A line of the raw topic: a burst, a tick, or what could not be decoded. */
+export const rawLineSchema = positionSchema.and(
+  z.union([
+    burstJsonSchema,
+    z.object({ tick: z.literal(true) }),
+    z.object({ key: z.string().nullable(), undecodable: z.string() }),
+  ]),
+)
+
+export type RawLine = z.infer<typeof rawLineSchema>
+
+export const textOf = (value: LogRecord['value']): string =>
+  typeof value === 'string' ? value : new TextDecoder().decode(value)
+
+const base64Of = (value: LogRecord['value']): string =>
+  typeof value === 'string' ? value : value.toBase64()
+
+/** One line, without its newline. */
+export function printRecord(record: LogRecord): string {
+  const position = {
+    partition: record.partition,
+    offset: record.offset,
+    timestamp: new Date(record.timestamp).toISOString(),
+  }
+  if (record.topic === RAW) return JSON.stringify({ ...position, ...rawContent(record) })
+  const content = parseJson(textOf(record.value))
+  if (typeof content === 'object' && content !== null) {
+    return JSON.stringify({ ...position, ...content })
+  }
+  return JSON.stringify({ ...position, key: record.key, value: textOf(record.value) })
+}
+
+function rawContent(record: LogRecord): object {
+  if (record.value.length === 0) return { tick: true }
+  try {
+    return burstToJson(decodeBurst(record.value))
+  } catch (error) {
+    if (!(error instanceof BurstError)) throw error
+    return { key: record.key, undecodable: base64Of(record.value) }
+  }
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}
+
+/** What a line of the raw topic holds: a burst, nothing (a tick), or bytes to try and fail on. */
+export function rawLineContent(line: RawLine): Burst | undefined | { undecodable: string } {
+  if ('tick' in line) return undefined
+  if ('undecodable' in line) return { undecodable: line.undecodable }
+  return burstFromJson(line)
+}
+
+/** `partition` where the record must stand there; otherwise its key decides. */
+const placedSchema = z.object({ partition: z.int().min(0).optional() })
+
+const newRawSchema = placedSchema.and(
+  z.union([burstJsonSchema, z.object({ tick: z.literal(true) })]),
+)
+
+const newRecordSchema = placedSchema.and(z.looseObject({ key: z.string().optional() }))
+
+/** The schema of a line that `shelf to TOPIC` takes. */
+export function newLineSchema(topic: string): z.ZodType<NewRecord> {
+  if (topic === AGGREGATES) {
+    return aggregateRecordSchema.transform((record) => ({
+      partition: record.partition,
+      value: JSON.stringify(record),
+    }))
+  }
+  if (topic === RAW) {
+    return newRawSchema.transform((line): NewRecord => {
+      const placed = line.partition === undefined ? {} : { partition: line.partition }
+      if ('tick' in line) return { ...placed, value: '' }
+      const value = encodeBurst(burstFromJson(line)).toBase64()
+      return { ...placed, key: line.app, value }
+    })
+  }
+  return newRecordSchema.transform(({ partition, key, ...content }): NewRecord => {
+    return {
+      ...(partition === undefined ? {} : { partition }),
+      ...(key === undefined ? {} : { key }),
+      value: JSON.stringify(content),
+    }
+  })
+}

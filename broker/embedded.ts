@@ -1,0 +1,224 @@
+/**
+ * The embedded log: Kafka's topics on one machine, durable in one SQLite file.
+ */
+
+import { partitionOf } from '../core/partition.ts'
+import { logClock } from './clock.ts'
+import { Commits } from './commits.ts'
+import type { BrokerLog, FetchedRecord, Place, TopicRecord } from './dialect.ts'
+import { LogError } from './error.ts'
+import type { Appended, NewRecord, ReadOptions } from './log.ts'
+import { retain } from './retention.ts'
+import { type Partition, recordBytes, Store, type StoreRecord } from './store.ts'
+import { Waiters } from './waiters.ts'
+
+/** Kafka's default max.message.bytes, here for key, value and headers of one record together. */
+const recordBytesMax = 1_048_588
+/** One append: bounds how long one commit holds everybody else up. */
+const recordsMax = 10_000
+/** Records of one answer to a read: some 50 ms of work for either side. */
+const readCountMax = 5_000
+const readBytesMax = 4 * 1024 * 1024
+/** Kafka's default of log.retention.hours, 168. */
+const retentionMsDefault = 168 * 3_600_000
+const retainEveryMs = 60_000
+
+export interface TopicOptions {
+  partitions: number
+  /** How long a record is kept at least, ms. Default 7 days. */
+  retentionMs?: number
+}
+
+export interface EmbeddedLogOptions {
+  /** Where `log.sqlite` lives; made if absent. */
+  folder: string
+  /** Made if absent; topics that the file has besides are kept and served. */
+  topics: Readonly<Record<string, TopicOptions>>
+  /** The wall clock, Unix ms. */
+  wallMs?: () => number
+  /** Told in one line of what failed while nobody waited for it. */
+  report?: (line: string) => void
+}
+
+export class EmbeddedLog implements BrokerLog {
+  readonly #store: Store
+  readonly #commits: Commits
+  readonly #waiters = new Waiters<Partition>()
+  readonly #topics: Map<string, Partition[]>
+  readonly #retentionMs: (topic: string) => number
+  readonly #wallMs: () => number
+  readonly #retainTimer: ReturnType<typeof setInterval>
+  #turn = 0
+  #closed = false
+
+  /** @throws LogError 'failed' or 'disk' where the file can't be opened as asked for. */
+  constructor({ folder, topics, wallMs = Date.now, report }: EmbeddedLogOptions) {
+    const counts = Object.entries(topics).map(([name, { partitions }]) => [name, partitions])
+    this.#store = new Store(folder, Object.fromEntries(counts))
+    this.#topics = Map.groupBy(this.#store.partitions, ({ topic }) => topic)
+    const lastMs = Math.max(0, ...this.#store.partitions.map((partition) => partition.lastMs))
+    const nowMs = logClock(lastMs, wallMs)
+    this.#commits = new Commits((records) => this.#write(records, nowMs()))
+    this.#wallMs = wallMs
+    this.#retentionMs = (topic) => topics[topic]?.retentionMs ?? retentionMsDefault
+    this.#retainTimer = setInterval(() => {
+      this.retain().catch((error) => report?.(`retention failed: ${error}`))
+    }, retainEveryMs)
+    this.#retainTimer.unref()
+  }
+
+  async topics(): Promise<Record<string, number>> {
+    return Object.fromEntries([...this.#topics].map(([name, { length }]) => [name, length]))
+  }
+
+  append(topic: string, records: readonly NewRecord[]): Promise<Appended[]> {
+    return this.produce(records.map((record) => ({ ...record, topic })))
+  }
+
+  /**
+   * Appends to one topic or several, all or nothing.
+   * @throws LogError 'bad-request', 'not-found', 'too-large', 'unavailable' when the queue is
+   * full, 'disk' when the disk refuses; nothing was accepted then
+   */
+  async produce(records: readonly TopicRecord[]): Promise<Appended[]> {
+    this.#mustBeOpen()
+    if (records.length > recordsMax) {
+      throw new LogError('too-large', `an append takes at most ${recordsMax} records`)
+    }
+    if (records.length === 0) return []
+    this.#turn++
+    return this.#commits.push(records.map((record) => this.#accept(record)))
+  }
+
+  read(
+    topic: string,
+    partition: number,
+    offset: number,
+    options?: ReadOptions,
+  ): Promise<FetchedRecord[]> {
+    return this.fetch([{ topic, partition, offset }], options)
+  }
+
+  /**
+   * Reads several partitions at once: at most 4 MiB and 5,000 records, but always one if there is
+   * one. Empty after the wait, or when the log closes.
+   * @throws LogError 'not-found', 'unavailable'; the signal's reason when it is aborted
+   */
+  async fetch(places: readonly Place[], options: ReadOptions = {}): Promise<FetchedRecord[]> {
+    this.#mustBeOpen()
+    const sources = places.map(({ topic, partition, offset }) => ({
+      partition: this.#partition(topic, partition),
+      offset,
+    }))
+    const partitions = new Set(sources.map(({ partition }) => partition))
+    const deadlineMs = performance.now() + (options.waitMs ?? 0)
+    for (;;) {
+      options.signal?.throwIfAborted()
+      if (this.#closed) return []
+      const found = this.#readFairly(sources)
+      const leftMs = deadlineMs - performance.now()
+      if (found.length > 0 || leftMs <= 0) return found
+      await this.#waiters.wait(partitions, leftMs, options.signal)
+    }
+  }
+
+  async offsetAt(
+    topic: string,
+    partition: number,
+    at: 'earliest' | 'latest' | number,
+  ): Promise<number> {
+    this.#mustBeOpen()
+    const found = this.#partition(topic, partition)
+    if (at === 'earliest') return found.earliest
+    if (at === 'latest') return found.next
+    return this.#store.offsetAt(found, at)
+  }
+
+  /** Deletes what is older than its topic keeps, as the timer does; returns how many records. */
+  retain(): Promise<number> {
+    const nowMs = this.#wallMs()
+    return retain(
+      this.#store,
+      ({ topic }) => nowMs - this.#retentionMs(topic),
+      () => this.#closed,
+    )
+  }
+
+  /** Commits what was accepted, ends the reads that wait, and closes the file. */
+  close(): void {
+    if (this.#closed) return
+    this.#commits.flush()
+    this.#closed = true
+    clearInterval(this.#retainTimer)
+    this.#waiters.wakeAll()
+    this.#store.close()
+  }
+
+  #write(records: readonly StoreRecord[], timestamp: number): Appended[] {
+    const offsets = this.#store.append(records, timestamp)
+    for (const partition of new Set(records.map((record) => record.partition))) {
+      this.#waiters.wake(partition)
+    }
+    return records.map(({ partition: { topic, partition } }, index) => ({
+      topic,
+      partition,
+      offset: offsets[index] ?? 0,
+      timestamp,
+    }))
+  }
+
+  /** Each source gets its share of one answer, and a different one is first every time. */
+  #readFairly(sources: readonly { partition: Partition; offset: number }[]): FetchedRecord[] {
+    const shareCount = Math.ceil(readCountMax / sources.length)
+    const shareBytes = readBytesMax / sources.length
+    const first = this.#turn++ % sources.length
+    const found: FetchedRecord[] = []
+    let bytes = 0
+    for (const { partition, offset } of [...sources.slice(first), ...sources.slice(0, first)]) {
+      const records = this.#store.read(partition, offset, shareCount, shareBytes)
+      bytes += records.reduce((sum, { value }) => sum + value.length, 0)
+      found.push(...records)
+      if (bytes >= readBytesMax || found.length >= readCountMax) break
+    }
+    return found
+  }
+
+  #accept({ topic, partition, key, value, headers }: TopicRecord): StoreRecord {
+    const record = {
+      partition: this.#partition(topic, partition ?? this.#partitionFor(topic, key)),
+      key: key ?? null,
+      value,
+      headers: headers?.length ? JSON.stringify(headers) : null,
+    }
+    const bytes = recordBytes(record)
+    if (bytes > recordBytesMax) {
+      throw new LogError('too-large', `a record has at most ${recordBytesMax} bytes, not ${bytes}`)
+    }
+    if (!value.isWellFormed() || key?.isWellFormed() === false) {
+      throw new LogError('bad-request', 'keys and values must be well-formed Unicode')
+    }
+    return record
+  }
+
+  /** The key decides; the records of one append without a key share one partition. */
+  #partitionFor(topic: string, key: string | null | undefined): number {
+    const partitions = this.#topics.get(topic)?.length ?? 1
+    return key == null ? this.#turn % partitions : partitionOf(key, partitions)
+  }
+
+  #partition(topic: string, partition: number): Partition {
+    const partitions = this.#topics.get(topic)
+    const found = partitions?.[partition]
+    if (found !== undefined) return found
+    throw new LogError(
+      'not-found',
+      partitions === undefined
+        ? `there is no topic ${topic}`
+        : `topic ${topic} has partitions 0 to ${partitions.length - 1}, not ${partition}`,
+    )
+  }
+
+  #mustBeOpen(): void {
+    if (this.#closed) throw new LogError('unavailable', 'the log is closed')
+  }
+}

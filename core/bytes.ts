@@ -1,0 +1,156 @@
+/** Writing and reading the burst's bytes: varints, strings, fixed-width little-endian integers. */
+
+const encoder = new TextEncoder()
+const decoder = new TextDecoder('utf-8', { fatal: true })
+
+/** The byte at `index`. Callers keep to the array's length; this is the one place that says so. */
+export function byteAt(bytes: Uint8Array, index: number): number {
+  return bytes[index] as number
+}
+
+/** Integers in JavaScript are exact to 2^53; the widest column is 6 bytes, so 2^48 is the limit. */
+export const INTEGER_MAX = 2 ** 48 - 1
+
+export class ByteWriter {
+  private bytes: Uint8Array
+  private length = 0
+
+  constructor(capacity = 1024) {
+    this.bytes = new Uint8Array(capacity)
+  }
+
+  /** Makes room for `more` bytes and returns where they start. */
+  private grow(more: number): number {
+    const start = this.length
+    this.length += more
+    if (this.length > this.bytes.length) {
+      const bigger = new Uint8Array(Math.max(this.bytes.length * 2, this.length))
+      bigger.set(this.bytes.subarray(0, start))
+      this.bytes = bigger
+    }
+    return start
+  }
+
+  byte(value: number): void {
+    const at = this.grow(1)
+    this.bytes[at] = value
+  }
+
+  /** An integer from 0 to 2^53 - 1, 7 bits a byte, lowest first (LEB128). */
+  varint(value: number): void {
+    let rest = value
+    while (rest >= 0x80) {
+      this.byte((rest % 0x80) + 0x80)
+      rest = Math.floor(rest / 0x80)
+    }
+    this.byte(rest)
+  }
+
+  /** A signed integer, zigzag in a varint. */
+  signed(value: number): void {
+    this.varint(value < 0 ? -value * 2 - 1 : value * 2)
+  }
+
+  string(text: string): void {
+    this.raw(encoder.encode(text), true)
+  }
+
+  /** Bytes as they are, with their count before them if `counted`. */
+  raw(bytes: Uint8Array, counted = false): void {
+    if (counted) this.varint(bytes.length)
+    const at = this.grow(bytes.length)
+    this.bytes.set(bytes, at)
+  }
+
+  /** Each value minus `base`, in `width` bytes, lowest byte first. */
+  fixed(values: ArrayLike<number>, count: number, width: number, base: number): void {
+    let at = this.grow(count * width)
+    const bytes = this.bytes
+    for (let i = 0; i < count; i++) {
+      let rest = (values[i] as number) - base
+      // Bit operations hold 32 bits; the two high bytes of the widest column come by division.
+      if (width === 6) {
+        const high = Math.floor(rest / 2 ** 32)
+        bytes[at + 4] = high & 0xff
+        bytes[at + 5] = high >>> 8
+        rest -= high * 2 ** 32
+      }
+      bytes[at] = rest & 0xff
+      if (width > 1) bytes[at + 1] = (rest >>> 8) & 0xff
+      if (width > 2) bytes[at + 2] = (rest >>> 16) & 0xff
+      if (width > 3) bytes[at + 3] = (rest >>> 24) & 0xff
+      at += width
+    }
+  }
+
+  /** What was written, as an array of its own. */
+  finish(): Uint8Array<ArrayBuffer> {
+    return this.bytes.slice(0, this.length)
+  }
+}
+
+/** Reads what ByteWriter wrote. Throws RangeError where the bytes end too early. */
+export class ByteReader {
+  private at = 0
+
+  constructor(private readonly bytes: Uint8Array) {}
+
+  get left(): number {
+    return this.bytes.length - this.at
+  }
+
+  private take(count: number): number {
+    if (count > this.left) throw new RangeError('the bytes end too early')
+    const start = this.at
+    this.at += count
+    return start
+  }
+
+  byte(): number {
+    return byteAt(this.bytes, this.take(1))
+  }
+
+  varint(): number {
+    let value = 0
+    let scale = 1
+    for (;;) {
+      const byte = this.byte()
+      value += (byte & 0x7f) * scale
+      if (byte < 0x80) break
+      scale *= 0x80
+      if (scale > 2 ** 49) throw new RangeError('a varint is too long')
+    }
+    if (value > Number.MAX_SAFE_INTEGER) throw new RangeError('a varint is too large')
+    return value
+  }
+
+  signed(): number {
+    const value = this.varint()
+    return value % 2 === 0 ? value / 2 : -(value + 1) / 2
+  }
+
+  string(): string {
+    return decoder.decode(this.raw(this.varint()))
+  }
+
+  /** A view of the next `count` bytes. */
+  raw(count: number): Uint8Array {
+    const start = this.take(count)
+    return this.bytes.subarray(start, start + count)
+  }
+
+  /** Fills `into` with values of `width` bytes each, plus `base`. */
+  fixed(into: Int32Array | Float64Array, width: number, base: number): void {
+    let at = this.take(into.length * width)
+    const bytes = this.bytes
+    for (let i = 0; i < into.length; i++) {
+      let value = byteAt(bytes, at)
+      if (width > 1) value += byteAt(bytes, at + 1) << 8
+      if (width > 2) value += byteAt(bytes, at + 2) << 16
+      if (width > 3) value += byteAt(bytes, at + 3) * 2 ** 24
+      if (width === 6) value += byteAt(bytes, at + 4) * 2 ** 32 + byteAt(bytes, at + 5) * 2 ** 40
+      into[i] = value + base
+      at += width
+    }
+  }
+}

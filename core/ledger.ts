@@ -1,0 +1,62 @@
+/** The ledger: what became of each message, by app and minute. */
+
+/**
+ * Counts of messages, but for the last two, which count records of the raw topic.
+ * received = kept + ignoredOutput + ignoredUnknown + malformed + duplicates, always.
+ */
+export const LEDGER_COUNTS = [
+  'received',
+  'kept',
+  /** The app's own output, which carries no metric. */
+  'ignoredOutput',
+  /** Of a kind that Shelf does not know. */
+  'ignoredUnknown',
+  'malformed',
+  /** Messages of a burst that had come before. */
+  'duplicates',
+  /** Kept, but its minute was dropped already. */
+  'late',
+  /** Kept, but it claimed a time ahead of us: it stands at the time of receipt. */
+  'future',
+  /** Dropped before they reached us, as Logplex (L10) and log-shuttle (L12, L13) say. */
+  'lostL10',
+  'lostL12',
+  'lostL13',
+  /** Raw records deleted before they were aggregated. */
+  'lostLog',
+  /** Raw records that could not be decoded; they are in the topic dead-letter. */
+  'deadLetters',
+] as const
+
+export type LedgerCount = (typeof LEDGER_COUNTS)[number]
+
+/** Counts that are not 0. */
+export type LedgerCounts = Partial<Record<LedgerCount, number>>
+
+export const MINUTE_MS = 60_000
+
+/** The start of the minute that holds `timeMs`, Unix ms. */
+export function minuteOf(timeMs: number): number {
+  return Math.floor(timeMs / MINUTE_MS) * MINUTE_MS
+}
+
+/** Counts by minute (its start, Unix ms). */
+export type Ledger = Map<number, LedgerCounts>
+
+export function count(ledger: Ledger, minuteMs: number, what: LedgerCount, by = 1): void {
+  if (by === 0) return
+  let row = ledger.get(minuteMs)
+  if (row === undefined) {
+    row = {}
+    ledger.set(minuteMs, row)
+  }
+  row[what] = (row[what] ?? 0) + by
+}
+
+/** Adds `more` to `counts`. */
+export function addCounts(counts: LedgerCounts, more: LedgerCounts): void {
+  for (const what of LEDGER_COUNTS) {
+    const by = more[what]
+    if (by !== undefined && by !== 0) counts[what] = (counts[what] ?? 0) + by
+  }
+}

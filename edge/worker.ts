@@ -1,0 +1,35 @@
+/** The entry for Cloudflare Workers. */
+import { z } from 'zod'
+import { authenticator, drainKeysSchema } from '../core/credential.ts'
+import { edgeApp } from './app.ts'
+import { upstashSink } from './sinks/upstash.ts'
+
+/** Variables and secrets of the Worker; wrangler.toml says what each is. */
+const bindingsSchema = z.object({
+  SHELF_LOG: z.url({ protocol: /^https?$/ }),
+  SHELF_DRAIN_KEYS: drainKeysSchema,
+  SHELF_REVOKED: z
+    .string()
+    .default('')
+    .transform((text) => new Set(text.split(',').filter((id) => id !== ''))),
+})
+
+let app: ReturnType<typeof edgeApp> | undefined
+
+export default {
+  fetch(request: Request, env: unknown): Response | Promise<Response> {
+    if (app === undefined) {
+      const bindings = bindingsSchema.safeParse(env)
+      if (!bindings.success) {
+        console.error(`the Worker is not configured:\n${z.prettifyError(bindings.error)}`)
+        return Response.json({ error: 'the edge is not configured', status: 503 }, { status: 503 })
+      }
+      const { SHELF_LOG, SHELF_DRAIN_KEYS, SHELF_REVOKED } = bindings.data
+      app = edgeApp({
+        authenticate: authenticator(SHELF_DRAIN_KEYS, SHELF_REVOKED),
+        sink: upstashSink(SHELF_LOG),
+      })
+    }
+    return app.fetch(request)
+  },
+}
