@@ -43,9 +43,8 @@ export async function up(env: Environment): Promise<void> {
   try {
     const state = openState(stateDir(env))
     const started = start(env, state, ports, supervisor)
-    await Promise.race([started, signals.first])
-    if (!signals.isStopping()) await signals.first
-    say('shelf: stopping')
+    const signal = await Promise.race([signals.first, started.then(() => signals.first)])
+    say(`shelf: ${signal}, stopping`)
     await supervisor.stop()
     await started.catch(() => {})
     clearRunning(state.dir)
@@ -191,15 +190,15 @@ async function portProblem(port: number): Promise<string | undefined> {
   return promise
 }
 
-/** Watches for the signals that end us: `first` resolves at the first, a second calls `onSecond`. */
+/** Watches for the signals that end us: `first` resolves to the first, a second calls `onSecond`. */
 function listen(onSecond: () => void) {
-  const first = Promise.withResolvers<void>()
+  const first = Promise.withResolvers<string>()
   let firstMs: number | undefined
   let killed = false
-  const onSignal = () => {
+  const onSignal = (name: string) => {
     if (firstMs === undefined) {
       firstMs = performance.now()
-      first.resolve()
+      first.resolve(name)
     } else if (performance.now() - firstMs > sameSignalMs) {
       killed = true
       onSecond()
@@ -209,7 +208,6 @@ function listen(onSecond: () => void) {
   for (const name of names) process.on(name, onSignal)
   return {
     first: first.promise,
-    isStopping: () => firstMs !== undefined,
     isKilled: () => killed,
     forget: () => {
       for (const name of names) process.off(name, onSignal)

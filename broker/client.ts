@@ -21,7 +21,7 @@ const answerMsDefault = 10_000
 const triesMax = 5
 const pauseMsFirst = 200
 
-export interface RestLogOptions {
+interface RestLogOptions {
   /** Where the log is, with the credentials: `http://user:password@host:port`. */
   url: string
   /** Deadline of an answer, ms, beyond the wait that a read asks for. Default 10 s. */
@@ -96,7 +96,8 @@ export function restLog({ url, answerMs = answerMsDefault }: RestLogOptions): Lo
 
     async offsetAt(topic, partition, at) {
       const body = [{ topic, partition }]
-      const [found] = await patiently(offsetsAnswer, { path: `/offsets/${at}`, body })
+      const whole = typeof at === 'number' ? Math.max(0, Math.ceil(at)) : at
+      const [found] = await patiently(offsetsAnswer, { path: `/offsets/${whole}`, body })
       if (found === undefined) throw new LogError('failed', 'the log answered without an offset')
       return found.offset
     },

@@ -56,6 +56,7 @@ export class Commits {
 
   #commit(): void {
     const group = this.#take()
+    if (group.length === 0) return
     try {
       const appended = this.#write(group.flatMap(({ records }) => records))
       let from = 0

@@ -9,11 +9,11 @@ import type { Appended, Log, LogRecord, ReadOptions } from './log.ts'
 /** One request body: far above one burst (Logplex sends at most 100 KiB), far below memory. */
 export const bodyBytesMax = 16 * 1024 * 1024
 /** Upstash's default wait of a fetch. */
-export const waitMsDefault = 1000
+const waitMsDefault = 1000
 /** Longer waits are cut to this, so that no idle timeout on the way strikes first. */
 export const waitMsMax = 30_000
 /** Partitions in one request; a topic of ours has a handful. */
-export const placesMax = 1000
+const placesMax = 1000
 
 const count = z.int().min(0)
 
@@ -41,7 +41,7 @@ export const offsetsBody = oneOrMany(topicPartitionShape).refine(
 /** Both forms of a fetch, as the places it reads from and its wait in ms. */
 export const fetchBody = z
   .looseObject({
-    topic: z.unknown(),
+    topic: z.unknown().optional(),
     topicPartitionOffsets: z.array(z.unknown()).nullish(),
     timeout: z.number().min(0).nullish(),
   })

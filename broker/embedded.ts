@@ -2,7 +2,6 @@
  * The embedded log: Kafka's topics on one machine, durable in one SQLite file.
  */
 
-import { partitionOf } from '../core/partition.ts'
 import { logClock } from './clock.ts'
 import { Commits } from './commits.ts'
 import type { BrokerLog, FetchedRecord, Place, TopicRecord } from './dialect.ts'
@@ -10,6 +9,7 @@ import { LogError } from './error.ts'
 import type { Appended, NewRecord, ReadOptions } from './log.ts'
 import { retain } from './retention.ts'
 import { type Partition, recordBytes, Store, type StoreRecord } from './store.ts'
+import { Topics } from './topics.ts'
 import { Waiters } from './waiters.ts'
 
 /** Kafka's default max.message.bytes, here for key, value and headers of one record together. */
@@ -23,7 +23,7 @@ const readBytesMax = 4 * 1024 * 1024
 const retentionMsDefault = 168 * 3_600_000
 const retainEveryMs = 60_000
 
-export interface TopicOptions {
+interface TopicOptions {
   partitions: number
   /** How long a record is kept at least, ms. Default 7 days. */
   retentionMs?: number
@@ -44,7 +44,7 @@ export class EmbeddedLog implements BrokerLog {
   readonly #store: Store
   readonly #commits: Commits
   readonly #waiters = new Waiters<Partition>()
-  readonly #topics: Map<string, Partition[]>
+  readonly #topics: Topics
   readonly #retentionMs: (topic: string) => number
   readonly #wallMs: () => number
   readonly #retainTimer: ReturnType<typeof setInterval>
@@ -55,7 +55,7 @@ export class EmbeddedLog implements BrokerLog {
   constructor({ folder, topics, wallMs = Date.now, report }: EmbeddedLogOptions) {
     const counts = Object.entries(topics).map(([name, { partitions }]) => [name, partitions])
     this.#store = new Store(folder, Object.fromEntries(counts))
-    this.#topics = Map.groupBy(this.#store.partitions, ({ topic }) => topic)
+    this.#topics = new Topics(this.#store.partitions)
     const lastMs = Math.max(0, ...this.#store.partitions.map((partition) => partition.lastMs))
     const nowMs = logClock(lastMs, wallMs)
     this.#commits = new Commits((records) => this.#write(records, nowMs()))
@@ -68,7 +68,7 @@ export class EmbeddedLog implements BrokerLog {
   }
 
   async topics(): Promise<Record<string, number>> {
-    return Object.fromEntries([...this.#topics].map(([name, { length }]) => [name, length]))
+    return this.#topics.counts()
   }
 
   append(topic: string, records: readonly NewRecord[]): Promise<Appended[]> {
@@ -107,7 +107,7 @@ export class EmbeddedLog implements BrokerLog {
   async fetch(places: readonly Place[], options: ReadOptions = {}): Promise<FetchedRecord[]> {
     this.#mustBeOpen()
     const sources = places.map(({ topic, partition, offset }) => ({
-      partition: this.#partition(topic, partition),
+      partition: this.#topics.find(topic, partition),
       offset,
     }))
     const partitions = new Set(sources.map(({ partition }) => partition))
@@ -128,7 +128,7 @@ export class EmbeddedLog implements BrokerLog {
     at: 'earliest' | 'latest' | number,
   ): Promise<number> {
     this.#mustBeOpen()
-    const found = this.#partition(topic, partition)
+    const found = this.#topics.find(topic, partition)
     if (at === 'earliest') return found.earliest
     if (at === 'latest') return found.next
     return this.#store.offsetAt(found, at)
@@ -183,10 +183,14 @@ export class EmbeddedLog implements BrokerLog {
     return found
   }
 
-  #accept({ topic, partition, key, value, headers }: TopicRecord): StoreRecord {
+  /** Checks a record and finds its place; those of one append without a key share a partition. */
+  #accept({ topic, partition, key = null, value, headers }: TopicRecord): StoreRecord {
     const record = {
-      partition: this.#partition(topic, partition ?? this.#partitionFor(topic, key)),
-      key: key ?? null,
+      partition:
+        partition == null
+          ? this.#topics.choose(topic, key, this.#turn)
+          : this.#topics.find(topic, partition),
+      key,
       value,
       headers: headers?.length ? JSON.stringify(headers) : null,
     }
@@ -198,24 +202,6 @@ export class EmbeddedLog implements BrokerLog {
       throw new LogError('bad-request', 'keys and values must be well-formed Unicode')
     }
     return record
-  }
-
-  /** The key decides; the records of one append without a key share one partition. */
-  #partitionFor(topic: string, key: string | null | undefined): number {
-    const partitions = this.#topics.get(topic)?.length ?? 1
-    return key == null ? this.#turn % partitions : partitionOf(key, partitions)
-  }
-
-  #partition(topic: string, partition: number): Partition {
-    const partitions = this.#topics.get(topic)
-    const found = partitions?.[partition]
-    if (found !== undefined) return found
-    throw new LogError(
-      'not-found',
-      partitions === undefined
-        ? `there is no topic ${topic}`
-        : `topic ${topic} has partitions 0 to ${partitions.length - 1}, not ${partition}`,
-    )
   }
 
   #mustBeOpen(): void {

@@ -8,6 +8,8 @@ import { LogError } from './error.ts'
 
 /** In `pragma user_version`: a file of a newer one is refused. */
 const schemaVersion = 1
+/** What `pragma auto_vacuum` answers for it. */
+const incremental = 2
 /** The WAL is cut back to this after a checkpoint, where a slow disk had let it grow. */
 const walBytesKept = 16 * 1024 * 1024
 
@@ -48,7 +50,8 @@ export function placeOf(partition: { id: number }, offset: number): number {
 export function prepare(db: Database, topics: Readonly<Record<string, number>>): void {
   // EXCLUSIVE holds the lock for life: a second broker on the same folder is refused.
   db.run('pragma locking_mode = exclusive')
-  db.run('pragma auto_vacuum = incremental')
+  // Only where it is new: this pragma writes, whatever the file has already.
+  if (pragma(db, 'auto_vacuum') !== incremental) db.run('pragma auto_vacuum = incremental')
   db.run('pragma journal_mode = wal')
   db.run('pragma synchronous = full')
   // On macOS a plain fsync leaves the data in the drive's cache; elsewhere this does nothing.

@@ -6,6 +6,7 @@
 import { type Context, Hono } from 'hono'
 import { basicAuth } from 'hono/basic-auth'
 import { bodyLimit } from 'hono/body-limit'
+import { HTTPException } from 'hono/http-exception'
 import type { z } from 'zod'
 import {
   type BrokerLog,
@@ -20,7 +21,7 @@ import { LogError } from './error.ts'
 /** Requests in flight, above the waiting reads that a log allows: one more is answered 503. */
 const requestsMax = 4_096
 
-export interface Credentials {
+interface Credentials {
   username: string
   password: string
 }
@@ -122,6 +123,7 @@ function offsetAtOf(at: string): 'earliest' | 'latest' | number {
 }
 
 function answerError(c: Context, error: Error): Response {
+  if (error instanceof HTTPException) return error.getResponse()
   const { status, message } =
     error instanceof LogError ? error : new LogError('failed', `unexpected: ${error.message}`)
   return c.json({ error: message, status }, status)

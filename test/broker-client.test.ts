@@ -80,7 +80,7 @@ test('an aborted read throws the reason of its signal, and the server stops wait
   const started = Promise.withResolvers<void>()
   const controller = new AbortController()
   const { signal } = controller
-  const waiting = failure(restLog({ url }).read('raw', 0, 0, { waitMs: 20_000, signal }))
+  const waiting = failure(restLog({ url }).read('raw', 0, 999, { waitMs: 20_000, signal }))
   await started.promise
   const reason = new Error('enough')
   controller.abort(reason)

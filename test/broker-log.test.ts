@@ -270,6 +270,15 @@ test('a waiting read ends with nothing after its wait, and when the log closes',
   await expect(log.append('raw', [{ value: 'x' }])).rejects.toMatchObject({ code: 'unavailable' })
 })
 
+test('more waiting reads than the log allows are refused, and the others stay', async () => {
+  const log = open()
+  const waiting = Array.from({ length: 1024 }, () => log.read('raw', 0, 0, { waitMs: 20_000 }))
+  await expect(log.read('raw', 0, 0, { waitMs: 20_000 })).rejects.toMatchObject({ status: 503 })
+  await log.append('raw', [{ value: 'all', partition: 0 }])
+  expect((await Promise.all(waiting)).flatMap(values)).toEqual(Array(1024).fill('all'))
+  expect(await log.read('raw', 1, 0, { waitMs: 1 })).toEqual([])
+})
+
 test('an aborted read throws the reason of its signal', async () => {
   const log = open()
   const controller = new AbortController()

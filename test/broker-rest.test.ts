@@ -25,8 +25,8 @@ function basic(username: string, password: string): string {
 }
 
 async function call(method: string, path: string, body?: unknown, headers = { authorization }) {
-  const text = typeof body === 'string' || body instanceof Uint8Array ? body : JSON.stringify(body)
-  const response = await app.request(path, { method, headers, body: text ?? null })
+  const init = typeof body === 'string' || body instanceof Blob ? body : JSON.stringify(body)
+  const response = await app.request(path, { method, headers, body: init ?? null })
   return { status: response.status, json: JSON.parse(await response.text()) }
 }
 
@@ -142,7 +142,11 @@ const refused: [
   ['no JSON', 400, () => post('/produce', '{"topic":')],
   ['no body', 400, () => post('/produce')],
   ['a GET, whose body a server does not see', 400, () => get('/fetch')],
-  ['bytes that are not UTF-8', 400, () => post('/produce', new Uint8Array([0x22, 0xff, 0x22]))],
+  [
+    'bytes that are not UTF-8',
+    400,
+    () => post('/produce', new Blob([new Uint8Array([0x22, 0xff, 0x22])])),
+  ],
   ['a value that is no text', 400, () => post('/produce', { topic: 'raw', value: 1 })],
   ['no topic', 400, () => post('/produce', { value: 'a' })],
   ['a null', 400, () => post('/produce', 'null')],

@@ -4,9 +4,10 @@ create function shelf.make_partitions(since date, until date) returns integer
 language plpgsql as $$
 declare
   days_max constant integer := 400; -- the longest that any tier but 1d is kept
+  parents name[];
   parent name;
-  day date;
   child text;
+  day date;
   made integer := 0;
 begin
   if until - since > days_max then
@@ -17,19 +18,42 @@ begin
   -- One session at a time looks and makes; the others find the tables made.
   perform pg_advisory_xact_lock(hashtextextended('shelf.make_partitions', 0));
 
-  for parent, day, child in
-    select c.relname, d.day::date, c.relname || to_char(d.day, '_YYYYMMDD')
-    from pg_class c, generate_series(since::timestamp, until - interval '1 day', '1 day') d (day)
+  parents := array(
+    select c.relname from pg_class c
     where c.relnamespace = 'shelf'::regnamespace and c.relkind = 'p' and c.relname like '%\_1m'
-      and to_regclass(format('shelf.%I', c.relname || to_char(d.day, '_YYYYMMDD'))) is null
-    order by c.relname, d.day
+      and exists (
+        select from generate_series(since, until - 1, '1 day') d (day)
+        where to_regclass(format('shelf.%I', c.relname || to_char(d.day, '_YYYYMMDD'))) is null
+      )
+    order by c.relname
+  );
+  if parents = '{}' then
+    return 0;
+  end if;
+
+  -- Writers wait at the parent, where they have not chosen a partition yet: whoever waits at the
+  -- default partition would find it the wrong one. Readers wait at the default one, for moments.
+  -- Writers go through the tables by name and request_stats the other way: so no deadlock.
+  execute (
+    select format('lock table %s in share row exclusive mode',
+      string_agg(format('only shelf.%I', p), ', ' order by p))
+    from unnest(parents) p
+  );
+  execute (
+    select format('lock table %s in access exclusive mode',
+      string_agg(format('shelf.%I', p || '_default'), ', ' order by p desc))
+    from unnest(parents) p
+  );
+
+  for parent, day in
+    select p, d.day::date from unnest(parents) p, generate_series(since, until - 1, '1 day') d (day)
   loop
-    -- Made apart and then attached: this locks the default partition, but not the parent. The
-    -- default partition first, before its rows are touched, so that a writer waits at its door.
-    execute format('lock table shelf.%I in access exclusive mode', parent || '_default');
+    child := parent || to_char(day, '_YYYYMMDD');
+    continue when to_regclass(format('shelf.%I', child)) is not null;
+
     execute format('create table shelf.%I (like shelf.%I including all)', child, parent);
     execute format('comment on table shelf.%I is %L', child,
-      format('Rows of shelf.%s of %s (UTC).', parent, day));
+      format('Rows of shelf.%s of %s (UTC).', parent, to_char(day, 'YYYY-MM-DD')));
     execute format(
       'with moved as (delete from shelf.%I where bucket >= %L and bucket < %L returning *)
        insert into shelf.%I select * from moved',
@@ -44,4 +68,4 @@ end
 $$;
 
 comment on function shelf.make_partitions(date, date) is
-  'Makes the missing partitions of the one-minute tables for the UTC days from since to before until, at most 400 days, and moves their rows out of the default partitions. Returns how many it made. Safe to call again and by several sessions at once. Call it in a transaction of its own: it waits for those who write to a default partition.';
+  'Makes the missing partitions of the one-minute tables for the UTC days from since to before until, at most 400 days, and moves their rows out of the default partitions. Returns how many it made. Safe to call again and by several sessions at once. Call it in a transaction of its own, as it waits for those who write to these tables and they wait for it; who writes to several of them in one transaction does it in the order of their names.';

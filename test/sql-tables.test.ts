@@ -1,0 +1,171 @@
+/** The database that the migrations make, and how it gets its days. */
+import { afterAll, beforeAll, expect, test } from 'bun:test'
+import { is } from 'drizzle-orm'
+import { getTableConfig, PgTable } from 'drizzle-orm/pg-core'
+import { migrate } from '../batch/migrate.ts'
+import { connect, type Sql } from '../db/client.ts'
+import journal from '../db/migrations/meta/_journal.json' with { type: 'json' }
+import * as schema from '../db/schema.ts'
+import { onEachPostgres } from './sql-server.ts'
+
+const ALL = journal.entries.map((entry) => entry.tag)
+
+test('migrations are in the order of their times, or the migrator would pass one over', () => {
+  const times = journal.entries.map((entry) => entry.when)
+  expect(times.toSorted((a, b) => a - b)).toEqual(times)
+  expect(new Set(times).size).toBe(times.length)
+})
+
+onEachPostgres((newDatabase) => {
+  let url: string
+  let sql: Sql
+
+  beforeAll(async () => {
+    url = await newDatabase()
+    await migrate(url)
+    // Names print in full, also where the role is called like the schema.
+    sql = connect(url, { settings: { search_path: 'public' } })
+  })
+  afterAll(() => sql.end())
+
+  const partitions = async (like: string) => {
+    const rows = await sql<{ name: string }[]>`
+      select relname as name from pg_class
+      where relnamespace = 'shelf'::regnamespace and relispartition and relkind = 'r'
+        and relname like ${like} order by relname`
+    return rows.map((row) => row.name)
+  }
+
+  test('a migration is applied once, however often and by however many', async () => {
+    const fresh = await newDatabase()
+    expect(await migrate(fresh, { dryRun: true })).toEqual(ALL)
+    const applied = await Promise.all([1, 2, 3, 4].map(() => migrate(fresh)))
+    expect(applied.filter((names) => names.length > 0)).toEqual([ALL])
+    expect(await migrate(fresh)).toEqual([])
+    expect(await migrate(fresh, { dryRun: true })).toEqual([])
+  })
+
+  test('a dry run changes nothing', async () => {
+    const fresh = await newDatabase()
+    await migrate(fresh, { dryRun: true })
+    const other = connect(fresh, { max: 1 })
+    expect(await other`select from pg_namespace where nspname = 'shelf'`).toHaveLength(0)
+    await other.end()
+  })
+
+  test('a database of a newer version is refused and left alone', async () => {
+    const newer = await newDatabase()
+    await migrate(newer)
+    const other = connect(newer, { max: 1 })
+    await other`insert into shelf.migrations (hash, created_at) values ('later', 9000000000000)`
+    await other.end()
+    await expect(migrate(newer)).rejects.toThrow('newer version of Shelf')
+  })
+
+  test('the schema in TypeScript is the schema in the database', async () => {
+    for (const table of Object.values(schema)) {
+      if (!is(table, PgTable)) continue
+      const { name, columns } = getTableConfig(table)
+      const found = await sql`
+        select attname as name, format_type(atttypid, atttypmod) as type, attnotnull as "notNull",
+          atthasdef as "hasDefault"
+        from pg_attribute
+        where attrelid = ${`shelf.${name}`}::regclass and attnum > 0 and not attisdropped
+        order by attnum`
+      const declared = columns.map((column) => ({
+        name: column.name,
+        type: column.getSQLType(),
+        notNull: column.notNull,
+        hasDefault: column.hasDefault,
+      }))
+      expect({ name, columns: [...found] }).toEqual({ name, columns: declared })
+    }
+  })
+
+  test('everything in the schema has a comment', async () => {
+    const silent = await sql`
+      select 'schema' as what, nspname::text as name from pg_namespace
+      where nspname = 'shelf' and obj_description(oid, 'pg_namespace') is null
+      union all
+      select 'relation', oid::regclass::text from pg_class
+      where relnamespace = 'shelf'::regnamespace and relkind not in ('i', 'I')
+        and relkind <> 'c' and obj_description(oid, 'pg_class') is null
+      union all
+      select 'column', attrelid::regclass || '.' || attname
+      from pg_attribute join pg_class c on c.oid = attrelid
+      where c.relnamespace = 'shelf'::regnamespace and c.relkind in ('r', 'p', 'v', 'c')
+        and not c.relispartition and attnum > 0 and not attisdropped
+        and col_description(attrelid, attnum) is null
+      union all
+      select 'function', oid::regprocedure::text from pg_proc
+      where pronamespace = 'shelf'::regnamespace and obj_description(oid, 'pg_proc') is null
+      union all
+      select 'type', t.oid::regtype::text from pg_type t
+      left join pg_class c on c.oid = t.typrelid
+      where t.typnamespace = 'shelf'::regnamespace and t.typelem = 0
+        and (c.relkind is null or c.relkind = 'c') and obj_description(t.oid, 'pg_type') is null`
+    expect([...silent]).toEqual([])
+  })
+
+  test('several sessions at once make each day once', async () => {
+    const made = await Promise.all(
+      [1, 2, 3, 4].map(() => sql`select shelf.make_partitions('2024-02-27', '2024-03-02') as n`),
+    )
+    expect(made.map(([row]) => row?.n).toSorted()).toEqual([0, 0, 0, 8])
+    const days = ['20240227', '20240228', '20240229', '20240301']
+    expect(await partitions('%1m_2024%')).toEqual(
+      ['ledger_1m', 'requests_1m'].flatMap((table) => days.map((day) => `${table}_${day}`)),
+    )
+    const [again] = await sql`select shelf.make_partitions('2024-02-27', '2024-03-03') as n`
+    expect(again?.n).toBe(2)
+  })
+
+  test('a day is a UTC day, whatever the time zone of the session', async () => {
+    const other = connect(url, { max: 1, settings: { TimeZone: 'Pacific/Auckland' } })
+    await other`select shelf.make_partitions('2024-07-01', '2024-07-02')`
+    await other.end()
+    await sql`insert into shelf.ledger_1m (app, bucket) values
+      ('a', '2024-06-30 23:59Z'), ('a', '2024-07-01 00:00Z'), ('a', '2024-07-01 23:59Z'),
+      ('a', '2024-07-02 00:00Z')`
+    const rows = await sql`
+      select relname as place from shelf.ledger_1m l join pg_class c on c.oid = l.tableoid
+      where app = 'a' order by bucket`
+    const [outside, inside] = ['ledger_1m_default', 'ledger_1m_20240701']
+    expect(rows.map((row) => row.place)).toEqual([outside, inside, inside, outside])
+  })
+
+  test('rows that came before their partition move into it, also while others write', async () => {
+    let isMade = false
+    const write = async (app: string) => {
+      let writes = 0
+      while (!isMade || writes < 20) {
+        await sql`
+          insert into shelf.requests_1m (app, process, bucket, requests)
+          values (${app}, 'web', '2024-09-01 12:00Z', 1), (${app}, 'web', '2024-09-02 12:00Z', 1)
+          on conflict (app, process, bucket) do update
+          set requests = requests_1m.requests + excluded.requests`
+        writes++
+      }
+      return writes
+    }
+    const writers = ['b', 'c'].map(write)
+    await sql`select shelf.make_partitions('2024-09-01', '2024-09-03')`
+    isMade = true
+    const [b, c] = await Promise.all(writers)
+    const rows = await sql`
+      select app, requests, relname as place
+      from shelf.requests_1m r join pg_class c on c.oid = r.tableoid
+      where app in ('b', 'c') order by app, bucket`
+    const places = ['requests_1m_20240901', 'requests_1m_20240902']
+    expect([...rows]).toEqual([
+      ...places.map((place) => ({ app: 'b', requests: b, place })),
+      ...places.map((place) => ({ app: 'c', requests: c, place })),
+    ])
+  })
+
+  test('more than 400 days at once are refused, with words', async () => {
+    const asked = sql`select shelf.make_partitions('2014-01-01', '2026-01-01')`.execute()
+    await expect(asked).rejects.toThrow('make_partitions makes at most 400 days at once, not 4383')
+    expect(await partitions('%1m_2014%')).toEqual([])
+  })
+})
