@@ -3,7 +3,7 @@
  * `<key id>.<drain id>.<HMAC-SHA-256 over app, key id and drain id>`. The key id allows two keys at
  * a time, for rotation; the drain id lets one drain be revoked and the app be given another.
  */
-import { z } from 'zod'
+import * as z from 'zod'
 
 /** Heroku's app names have at most 30 characters; others' are longer. */
 export const appNameSchema = z

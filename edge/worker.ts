@@ -1,5 +1,5 @@
 /** The entry for Cloudflare Workers. */
-import { z } from 'zod'
+import * as z from 'zod'
 import { authenticator, drainKeysSchema } from '../core/credential.ts'
 import { edgeApp } from './app.ts'
 import { upstashSink } from './sinks/upstash.ts'

@@ -22,8 +22,8 @@ begin
     select c.relname from pg_class c
     where c.relnamespace = 'shelf'::regnamespace and c.relkind = 'p' and c.relname like '%\_1m'
       and exists (
-        select from generate_series(since, until - 1, '1 day') d (day)
-        where to_regclass(format('shelf.%I', c.relname || to_char(d.day, '_YYYYMMDD'))) is null
+        select from generate_series(0, until - since - 1) n
+        where to_regclass(format('shelf.%I', c.relname || to_char(since + n, '_YYYYMMDD'))) is null
       )
     order by c.relname
   );
@@ -46,7 +46,7 @@ begin
   );
 
   for parent, day in
-    select p, d.day::date from unnest(parents) p, generate_series(since, until - 1, '1 day') d (day)
+    select p, since + n from unnest(parents) p, generate_series(0, until - since - 1) n
   loop
     child := parent || to_char(day, '_YYYYMMDD');
     continue when to_regclass(format('shelf.%I', child)) is not null;

@@ -1,5 +1,5 @@
 /** The drain of Heroku's Logplex: a body of frames becomes one burst. */
-import { z } from 'zod'
+import * as z from 'zod'
 import { ABSENT, type Burst, type RequestColumns, requestColumns } from '../../core/burst.ts'
 import { count, type Ledger, type LedgerCount, minuteOf } from '../../core/ledger.ts'
 import { cutFrames, emptyMessage, isText, type Message, parseMessage } from '../../core/logplex.ts'

@@ -1,0 +1,54 @@
+/** `npm run bench -- [NAME…] [--seconds N] [--rate N] [--json FILE]`: measures, and prints tables. */
+import { parseArgs } from 'node:util'
+import { benchStack } from './stack.ts'
+
+/** One figure: ours, what people would use instead if there is such a thing, and the bar. */
+export interface Figure {
+  name: string
+  unit: string
+  ours: number
+  theirs: number | null
+  ratio: number | null
+  /** The bar, in words. */
+  target: string
+  met: boolean
+}
+
+export interface BenchOptions {
+  seconds: number
+  /** Log lines a second. */
+  rate: number
+}
+
+const benches: Record<string, (options: BenchOptions) => Promise<Figure[]>> = {
+  stack: benchStack,
+}
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    seconds: { type: 'string', default: '60' },
+    rate: { type: 'string', default: '2000' },
+    json: { type: 'string' },
+  },
+})
+const names = positionals.length > 0 ? positionals : Object.keys(benches)
+const unknown = names.find((name) => !Object.hasOwn(benches, name))
+if (unknown !== undefined) {
+  console.error(`there is no benchmark ${unknown}; there are: ${Object.keys(benches).join(', ')}`)
+  process.exit(2)
+}
+const options = { seconds: Number(values.seconds), rate: Number(values.rate) }
+const figures: Figure[] = []
+for (const name of names) figures.push(...((await benches[name]?.(options)) ?? []))
+console.table(
+  figures.map(({ name, unit, ours, theirs, ratio, target, met }) => ({
+    name,
+    ours: `${ours} ${unit}`,
+    theirs: theirs ?? '-',
+    ratio: ratio ?? '-',
+    target,
+    met,
+  })),
+)
+if (values.json !== undefined) await Bun.write(values.json, `${JSON.stringify(figures, null, 2)}\n`)

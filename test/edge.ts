@@ -1,0 +1,173 @@
+/** What tests of the edge share: a real broker, the Worker in workerd, and what landed in `raw`. */
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { frameBody } from '../batch/deliver.ts'
+import { EmbeddedLog } from '../broker/embedded.ts'
+import type { LogRecord } from '../broker/log.ts'
+import { brokerApp } from '../broker/server.ts'
+import { type Burst, decodeBurst } from '../core/burst.ts'
+import { type BurstJson, burstToJson } from '../core/burst-json.ts'
+import { type DrainKey, drainKeysToText, drainSecret } from '../core/credential.ts'
+import { addCounts, type LedgerCounts } from '../core/ledger.ts'
+import { type EdgeBindings, startLocalEdge } from '../edge/dev.ts'
+
+export const KEY: DrainKey = { id: 'k1', key: Buffer.alloc(32, 1).toString('base64url') }
+
+/** The app, and the drain, that tests post as where they name no other. */
+export const APP = 'demo'
+const DRAIN_ID = 'd1'
+
+/** A Logplex token, as the edge gets it with each request. */
+const DRAIN_TOKEN = 'd.fc6b856b-3332-4546-93de-7d0ee272c3bd'
+
+/** Long gone, so that no clock takes it for the future. */
+export const TIME = '2025-11-22T08:00:00.123456+00:00'
+export const TIME_MS = Date.parse('2025-11-22T08:00:00.123Z')
+
+/** The data that comes with the project's folder, but not with its repository. */
+export const DATA = join(import.meta.dir, '../../shared/data')
+
+/** What a posted body came to. */
+export interface Posted {
+  status: number
+  headers: Headers
+  text: string
+  records: LogRecord[]
+  bursts: Burst[]
+}
+
+export interface PostOptions {
+  app?: string
+  /** Besides those of Logplex, or instead; undefined leaves one of them out. */
+  headers?: Record<string, string | undefined>
+}
+
+/** Answers in the place of the broker; `pass` asks the real one. */
+export type Front = (request: Request, pass: () => Promise<Response>) => Response | Promise<Response>
+
+export interface TestEdge {
+  url: string
+  log: EmbeddedLog
+  bindings: EdgeBindings
+  configure(bindings: Partial<EdgeBindings>): Promise<void>
+  /** Posts a body as Logplex does; one at a time, for it tells which records are new. */
+  post(body: BodyInit, options?: PostOptions): Promise<Posted>
+  /** All of `raw` from an offset on. */
+  landed(offset?: number): Promise<LogRecord[]>
+  stop(): Promise<void>
+}
+
+/** Starts a broker with one partition on a log of its own, and the edge before it. */
+export async function startEdge(options: { front?: Front } = {}): Promise<TestEdge> {
+  const folder = mkdtempSync(join(tmpdir(), 'shelf-edge-'))
+  const log = new EmbeddedLog({ folder, topics: { raw: { partitions: 1 } } })
+  const broker = brokerApp(log, { username: 'shelf', password: 'test' })
+  const server = Bun.serve({
+    hostname: '127.0.0.1',
+    port: 0,
+    idleTimeout: 120,
+    async fetch(request) {
+      const pass = async (): Promise<Response> => await broker.fetch(request)
+      return await (options.front ?? (() => pass()))(request, pass)
+    },
+  })
+  const bindings = {
+    SHELF_LOG: `http://shelf:test@127.0.0.1:${server.port}`,
+    SHELF_DRAIN_KEYS: drainKeysToText([KEY]),
+    SHELF_REVOKED: '',
+  }
+  const edge = await startLocalEdge(0, bindings)
+  const landed = async (offset = 0): Promise<LogRecord[]> => await log.read('raw', 0, offset)
+  return {
+    url: edge.url,
+    log,
+    bindings,
+    configure: (changed) => edge.configure({ ...bindings, ...changed }),
+    landed,
+    async post(body, postOptions) {
+      const before = await log.offsetAt('raw', 0, 'latest')
+      const response = await postDrain(edge.url, body, postOptions)
+      const text = await response.text()
+      const records = await landed(before)
+      const bursts = records.map(({ value }) => decodeBurst(value))
+      return { status: response.status, headers: response.headers, text, records, bursts }
+    },
+    async stop() {
+      await edge.stop()
+      await server.stop(true)
+      log.close()
+      rmSync(folder, { recursive: true })
+    },
+  }
+}
+
+/** A drain request with Logplex's headers. */
+export async function postDrain(
+  edgeUrl: string,
+  body: BodyInit,
+  { app = APP, headers = {} }: PostOptions = {},
+): Promise<Response> {
+  const all = {
+    authorization: await authorization(app),
+    'content-type': 'application/logplex-1',
+    'logplex-drain-token': DRAIN_TOKEN,
+    'user-agent': 'Logplex/v118',
+    ...headers,
+  }
+  const given = Object.entries(all).filter((entry): entry is [string, string] => entry[1] != null)
+  return await fetch(`${edgeUrl}/drains/heroku`, { method: 'POST', headers: given, body })
+}
+
+/** The `Authorization` of a drain. */
+export async function authorization(app: string, drainId = DRAIN_ID, key = KEY): Promise<string> {
+  return basic(app, await drainSecret(key, app, drainId))
+}
+
+export function basic(user: string, password: string): string {
+  return `Basic ${Buffer.from(`${user}:${password}`).toString('base64')}`
+}
+
+export interface MessageOptions {
+  time?: string
+  app?: string
+  process?: string
+}
+
+/** A message of the router, or of another source, as Logplex writes it. */
+export function message(text: string, options: MessageOptions = {}): string {
+  const { time = TIME, app = 'heroku', process = 'router' } = options
+  return `<158>1 ${time} host ${app} ${process} - ${text}\n`
+}
+
+/** A router's message; `figures` stand at its end, where the router writes its own. */
+export function request(figures = 'dyno=web.1 connect=1ms service=18ms status=200 bytes=13'): string {
+  return message(
+    'at=info method=GET path="/" host=app.example.com request_id=8601b555 fwd="192.0.2.4" ' +
+      `${figures} protocol=https`,
+  )
+}
+
+/** A body of these messages, framed by their octets. */
+export function body(...messages: (string | Uint8Array)[]): Uint8Array<ArrayBuffer> {
+  return frameBody(messages.map((text) => Buffer.from(text)))
+}
+
+/** The ledger over all minutes. */
+export function totals(burst: Burst | undefined): LedgerCounts {
+  const sum: LedgerCounts = {}
+  for (const counts of burst?.ledger.values() ?? []) addCounts(sum, counts)
+  return sum
+}
+
+/** The requests of a burst, one object each. */
+export function requestsOf(burst: Burst | undefined): BurstJson['requests'] {
+  return burst === undefined ? [] : burstToJson(burst).requests
+}
+
+/** Messages of a burst that no count accounts for: 0, always. */
+export function unaccounted(burst: Burst): number {
+  const { received = 0, kept = 0, ignoredOutput = 0, ignoredUnknown = 0, malformed = 0 } =
+    totals(burst)
+  return received - kept - ignoredOutput - ignoredUnknown - malformed
+}
