@@ -2,7 +2,7 @@
 import type { Log } from '../broker/log.ts'
 import { type Chunk, PartitionAggregator } from '../core/aggregate.ts'
 import { toAggregateRecords } from '../core/aggregate-record.ts'
-import { CHUNK_MS, timeStep } from '../core/chunk.ts'
+import { stepEnd } from './aggregate.ts'
 import { pause } from './loop.ts'
 import { lineBatches, parseLine, writeOut } from './ndjson.ts'
 import { openLog } from './open-log.ts'
@@ -80,12 +80,18 @@ async function closeQuietPartitions(
   } catch {
     return
   }
+  const seenAt = new Map<number, { offset: number; ms: number }>()
   while (!signal.aborted) {
     await pause(TICK_CHECK_MS, signal)
     for (const [partition, { waiting }] of aggregators) {
       if (!waiting?.bursts || signal.aborted) continue
-      const stepEnd = (timeStep(waiting.last.timestamp) + 1) * CHUNK_MS
-      if (Date.now() < stepEnd) continue
+      const seen = seenAt.get(partition)
+      // Looked at once before: from then on the step passes by our clock, whatever the log's says.
+      if (seen?.offset !== waiting.last.offset) {
+        seenAt.set(partition, { offset: waiting.last.offset, ms: Date.now() })
+        continue
+      }
+      if (Date.now() < stepEnd(waiting.last, seen.ms)) continue
       try {
         const latest = await log.offsetAt(RAW, partition, 'latest')
         if (latest === waiting.last.offset + 1) await log.append(RAW, [{ partition, value: '' }])

@@ -10,7 +10,7 @@ import {
   aggregateRecordSchema,
   toAggregateRecords,
 } from '../core/aggregate-record.ts'
-import { CHUNK_MS, timeStep } from '../core/chunk.ts'
+import { CHUNK_MS, type Position, timeStep } from '../core/chunk.ts'
 import { DEDUPE_MS, DEDUPE_OFFSETS } from '../core/dedupe.ts'
 import { aggregateLines } from './aggregate-lines.ts'
 import { eachPartition, partitionsOf, patiently } from './loop.ts'
@@ -64,15 +64,15 @@ export async function aggregatePartition(
 ): Promise<void> {
   const aggregator = new PartitionAggregator()
   let next = await startingPlace(log, partition, aggregator)
+  let seenAt = Date.now()
   let tickAt = 0
   while (!signal.aborted) {
     const { waiting } = aggregator
-    // The open chunk's time step ends here; from then on a tick closes it if no burst does.
-    const stepEnd = waiting?.bursts ? (timeStep(waiting.last.timestamp) + 1) * CHUNK_MS : Infinity
-    const wakeAt = Math.max(stepEnd, tickAt)
+    const wakeAt = waiting?.bursts ? Math.max(stepEnd(waiting.last, seenAt), tickAt) : Infinity
     const waitMs = Math.min(Math.max(wakeAt - Date.now(), 0), IDLE_WAIT_MS)
     const records = await log.read(RAW, partition, next, { waitMs, signal })
     succeeded()
+    if (records.length > 0) seenAt = Date.now()
     const chunks: Chunk[] = []
     for (const record of records) {
       if (record.offset > next && (await isGap(log, partition, next))) {
@@ -88,6 +88,14 @@ export async function aggregatePartition(
       tickAt = Date.now() + TICK_PAUSE_MS
     }
   }
+}
+
+/**
+ * When, by our clock, the time step of a record has passed, and a tick may close its chunk. The
+ * log's clock may be ahead of ours: who waited for a whole step saw it pass in any case.
+ */
+export function stepEnd(last: Position, seenAtMs: number): number {
+  return Math.min((timeStep(last.timestamp) + 1) * CHUNK_MS, seenAtMs + CHUNK_MS)
 }
 
 /** Offsets that a native Kafka skips are no loss; what lies before the earliest record is. */

@@ -34,7 +34,7 @@ export const drainKeysSchema = z.string().transform((text, context) => {
 export const drainKeySchema = z.object({
   id: keyIdSchema,
   /** base64url of at least 32 bytes. */
-  key: z.string().regex(/^[A-Za-z0-9_-]{43,}={0,2}$/),
+  key: z.string().regex(/^(?=[\w-]{43})(?:[\w-]{4})+(?:[\w-]{2}(?:==)?|[\w-]{3}=?)?$/),
 })
 
 export type DrainKey = z.infer<typeof drainKeySchema>

@@ -56,10 +56,13 @@ export function cutFrames(body: Uint8Array, take: (start: number, end: number) =
   return cut
 }
 
-/** Nothing stands between frames, but files and shells like to end with a newline. */
+/**
+ * Nothing stands between frames, but files and shells like to end with a newline. Bounded, or a
+ * body of bad counts that all point into one long blank would be read through for each of them.
+ */
 function skipBlank(body: Uint8Array, from: number): number {
   let at = from
-  while (body[at] === NEWLINE || body[at] === RETURN || body[at] === SPACE) at++
+  while (at - from < BLANK_BYTES_MAX && isBlank(body[at])) at++
   return at
 }
 

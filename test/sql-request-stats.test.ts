@@ -201,7 +201,7 @@ onEachPostgres((newDatabase) => {
     test(`a step of ${step} is refused with a hint, also where there are no rows`, async () => {
       for (const mode of ['force_custom_plan', 'force_generic_plan']) {
         await sql`select set_config('plan_cache_mode', ${mode}, false)`
-        for (const since of [at('10:00'), at('10:10')]) {
+        for (const since of [at('10:00'), at('10:10'), '2026-11-25Z']) {
           const refused = await stats(step, since).catch((error) => error)
           expect(refused).toMatchObject({ code: '22023' })
           expect(refused.hint).toContain("'5 minutes'")

@@ -109,8 +109,9 @@ export async function startStack(): Promise<Stack> {
       SHELF_BROKER_PORT: '0',
       SHELF_BROKER_PASSWORD: 'test',
       SHELF_PARTITIONS: '4',
+      SHELF_EXIT_WITH_PARENT: '1',
     },
-    stdin: 'ignore',
+    stdin: 'pipe',
     stdout: 'ignore',
     stderr: 'pipe',
   })

@@ -39,19 +39,7 @@ let len = 400; for (let i=0; len < 1_048_000; i++) { parts.push(line(i)); len +=
 await show('worst '+parts.length, e.post(S.body(...parts)))
 const neu: string[]=[]; for (let i=0;i<1;i++) neu.push('x')
 // quadratic blanks
-const cands = 30000; const width=12
-let txt=''; const total = cands*width + 500_000
-for (let i=0;i<cands;i++) { const at=i*width; txt += String(Math.min(999999, 0+ (cands*width - at - 7 + 100))).padStart(6,'0').slice(-6)+' <1>1 ' }
-txt = txt.slice(0, cands*13) 
-txt += ' '.repeat(500_000)+'x'
-await show('blanks', e.post(txt))
-await show('blanks again', e.post(S.body(S.request())))
-await e.configure({SHELF_DRAIN_KEYS:'k1:'+'A'.repeat(45)})
-await show('key45', e.post(S.body(S.request())))
-await e.configure({SHELF_LOG: 'http://shelf:100%@127.0.0.1:1'})
-await show('pct', e.post(S.body(S.request())))
-await e.configure({SHELF_DRAIN_KEYS: undefined as any})
-await show('nokeys', e.post(S.body(S.request())))
-await e.configure({SHELF_LOG: ''})
-await show('nolog', e.post(S.body(S.request())))
+for(let i=0;i<5;i++) {await show("bomb again", e.post(bomb, {headers:{"content-encoding":"gzip"}})); console.log(rss())}
+const ok = S.body(...Array.from({length:900},(_, i)=>S.request(`dyno=web.1 connect=1ms service=${(i*7919)%3000}ms status=200 bytes=${i*31}`)))
+console.log(ok.length, gzipSync(ok).length); await show("ok gz", e.post(gzipSync(ok), {headers:{"content-encoding":"gzip"}})); await show("ok", e.post(ok)); await show("ok gz", e.post(gzipSync(ok), {headers:{"content-encoding":"gzip"}}));await show("ok gz", e.post(gzipSync(ok,{level:0}), {headers:{"content-encoding":"gzip"}}))
 await e.stop()

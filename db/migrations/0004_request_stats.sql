@@ -72,7 +72,6 @@ language sql stable parallel safe as $$
     where r.app = request_stats.app
       and r.bucket >= request_stats.since
       and r.bucket < request_stats.until
-      and (select size from step) is not null -- looked at first: a bad step never gives no rows
     group by 1, 2
   ),
   shares as (
@@ -137,6 +136,8 @@ language sql stable parallel safe as $$
     ) cumulated
   ) ranks
   left join shares using (bucket)
+  -- Looked at before anything is read: a bad step is refused, also where there are no rows.
+  where (select size from step) is not null
   order by g.process, g.bucket
 $$;
 

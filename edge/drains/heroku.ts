@@ -183,7 +183,7 @@ class HerokuBurst {
 }
 
 /** `Error L10 (output buffer overflow): 500 messages dropped since …`, and its other wordings. */
-const LOSS = /^(?:- )?Error (L1[023])\b.*?\b(\d{1,9}) messages (?:dropped|lost)/
+const LOSS = /^(?:- )?Error (L1[023])\b.*?\b(\d{1,9}) messages\b/
 
 const LOSS_BYTES_MAX = 256
 
