@@ -10,7 +10,6 @@ import {
   aggregateRecordSchema,
   toAggregateRecords,
 } from '../core/aggregate-record.ts'
-import { CHUNK_MS, type Position, timeStep } from '../core/chunk.ts'
 import { DEDUPE_MS, DEDUPE_OFFSETS } from '../core/dedupe.ts'
 import { aggregateLines } from './aggregate-lines.ts'
 import { eachPartition, partitionsOf, patiently } from './loop.ts'
@@ -18,6 +17,7 @@ import { inputIsPiped } from './ndjson.ts'
 import { openLog } from './open-log.ts'
 import type { Program } from './program.ts'
 import { locateLog } from './state.ts'
+import { stepEnd } from './tick.ts'
 import { AGGREGATES, DEAD_LETTER, RAW, textOf } from './topics.ts'
 
 /** How long a read waits for records where no chunk is open. */
@@ -88,14 +88,6 @@ export async function aggregatePartition(
       tickAt = Date.now() + TICK_PAUSE_MS
     }
   }
-}
-
-/**
- * When, by our clock, the time step of a record has passed, and a tick may close its chunk. The
- * log's clock may be ahead of ours: who waited for a whole step saw it pass in any case.
- */
-export function stepEnd(last: Position, seenAtMs: number): number {
-  return Math.min((timeStep(last.timestamp) + 1) * CHUNK_MS, seenAtMs + CHUNK_MS)
 }
 
 /** Offsets that a native Kafka skips are no loss; what lies before the earliest record is. */

@@ -3,7 +3,7 @@ import { z } from 'zod'
 import { type AggregateRecord, aggregateRecordSchema } from '../core/aggregate-record.ts'
 import { connect, type Sql } from '../db/client.ts'
 import { LineError, lineBatches, parseLine } from './ndjson.ts'
-import { persistRecords } from './persist.ts'
+import { persistRecords } from './persist-records.ts'
 import { AGGREGATES } from './topics.ts'
 
 /** `offset` is there where the line comes from the log. */

@@ -34,18 +34,25 @@ export async function benchStack({ seconds, rate }: BenchOptions): Promise<Figur
     if (key === undefined) throw new Error('the state folder holds no key')
     const post = async (app: string, lines: number): Promise<boolean> => {
       const body = Array.from({ length: lines }, () => frame()).join('')
-      const response = await fetch(drain.origin + drain.pathname, {
-        method: 'POST',
-        headers: {
-          authorization: `Basic ${btoa(`${app}:${await drainSecret(key, app, 'bench')}`)}`,
-          'content-type': 'application/logplex-1',
-          'logplex-frame-id': crypto.randomUUID(),
-          'logplex-msg-count': String(lines),
-        },
-        body,
-      })
-      await response.body?.cancel()
-      return response.status === 204
+      const headers = {
+        authorization: `Basic ${btoa(`${app}:${await drainSecret(key, app, 'bench')}`)}`,
+        'content-type': 'application/logplex-1',
+        'logplex-frame-id': crypto.randomUUID(),
+        'logplex-msg-count': String(lines),
+      }
+      // As Logplex does: three tries under one frame id.
+      for (let tries = 1; tries <= 3; tries++) {
+        try {
+          const url = drain.origin + drain.pathname
+          const response = await fetch(url, { method: 'POST', headers, body })
+          await response.body?.cancel()
+          if (response.status === 204) return true
+          console.error(`try ${tries}: ${response.status}`)
+        } catch (error) {
+          console.error(`try ${tries}: ${error}`)
+        }
+      }
+      return false
     }
     const measured = await load(urls.postgres ?? '', up.pid, post, seconds, rate)
     const freshness = measured.freshnessMs.sort((a, b) => a - b)

@@ -11,6 +11,12 @@ export const BINS_PER_DOUBLING = 32
 export const RELATIVE_ERROR_MAX =
   (2 ** (1 / BINS_PER_DOUBLING) - 1) / (2 ** (1 / BINS_PER_DOUBLING) + 1)
 
+/**
+ * Where a bin is answered for, as a multiple of its lower bound: the harmonic middle, 2g / (1 + g),
+ * which is equally far, relatively, from both bounds.
+ */
+const MIDDLE = 1 + RELATIVE_ERROR_MAX
+
 /** 2^(k/32). By square roots and products, which IEEE 754 rounds alike in every runtime. */
 const STEPS = (() => {
   const steps = new Float64Array(BINS_PER_DOUBLING)
@@ -152,10 +158,7 @@ export function quantile(histogram: Histogram, q: number): number | undefined {
   for (let k = 0; k < histogram.counts.length; k++) {
     seen += histogram.counts[k] as number
     if (rank <= seen) {
-      const lower = lowerBound(histogram.first + k)
-      const upper = lowerBound(histogram.first + k + 1)
-      // The harmonic middle: equally far, relatively, from both bounds.
-      const middle = (2 * lower * upper) / (lower + upper)
+      const middle = lowerBound(histogram.first + k) * MIDDLE
       return Math.min(Math.max(middle, histogram.min), histogram.max)
     }
   }

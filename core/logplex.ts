@@ -11,6 +11,9 @@ export const FRAME_BYTES_MAX = 65_536
 /** Digits of an octet count that are read: enough for any frame taken, and for its neighbours. */
 const COUNT_DIGITS_MAX = 7
 
+/** Blank bytes passed over between frames; a newline or two is what is seen. */
+const BLANK_BYTES_MAX = 1024
+
 const SPACE = 0x20
 const NEWLINE = 0x0a
 const RETURN = 0x0d
@@ -62,7 +65,8 @@ export function cutFrames(body: Uint8Array, take: (start: number, end: number) =
  */
 function skipBlank(body: Uint8Array, from: number): number {
   let at = from
-  while (at - from < BLANK_BYTES_MAX && isBlank(body[at])) at++
+  const end = from + BLANK_BYTES_MAX
+  while (at < end && (body[at] === NEWLINE || body[at] === RETURN || body[at] === SPACE)) at++
   return at
 }
 

@@ -63,7 +63,10 @@ const environmentSchema = z.object({
 /** No file yet: no drain was revoked. A file that can't be read keeps what was in force. */
 function revokedDrains(path: string, before: string): string {
   try {
-    return z.array(z.string()).parse(JSON.parse(readFileSync(path, 'utf8'))).join()
+    return z
+      .array(z.string())
+      .parse(JSON.parse(readFileSync(path, 'utf8')))
+      .join()
   } catch {
     return before
   }

@@ -6,13 +6,24 @@ import { upstashSink } from './sinks/upstash.ts'
 
 /** Variables and secrets of the Worker; wrangler.toml says what each is. */
 const bindingsSchema = z.object({
-  SHELF_LOG: z.url({ protocol: /^https?$/ }),
+  SHELF_LOG: z
+    .url({ protocol: /^https?$/ })
+    .refine(hasReadableCredentials, 'user and password are missing, or not percent-encoded'),
   SHELF_DRAIN_KEYS: drainKeysSchema,
   SHELF_REVOKED: z
     .string()
     .default('')
     .transform((text) => new Set(text.split(',').filter((id) => id !== ''))),
 })
+
+function hasReadableCredentials(text: string): boolean {
+  try {
+    const { username, password } = new URL(text)
+    return [username, password].map(decodeURIComponent).every((part) => part !== '')
+  } catch {
+    return false
+  }
+}
 
 let app: ReturnType<typeof edgeApp> | undefined
 

@@ -134,11 +134,14 @@ describe('a quantile is within the stated error of nearest rank', () => {
 
   test('the first and the last rank are exact', () => {
     fc.assert(
-      fc.property(fc.array(fc.double({ min: 0, noNaN: true, max: 1e300 }), { minLength: 1 }), (values) => {
-        const histogram = histogramOf(values)
-        expect(quantile(histogram, 0)).toBe(Math.min(...values))
-        expect(quantile(histogram, 1)).toBe(Math.max(...values))
-      }),
+      fc.property(
+        fc.array(fc.double({ min: 0, noNaN: true, max: 1e300 }), { minLength: 1 }),
+        (values) => {
+          const histogram = histogramOf(values)
+          expect(quantile(histogram, 0)).toBe(Math.min(...values))
+          expect(quantile(histogram, 1)).toBe(Math.max(...values))
+        },
+      ),
     )
   })
 })
@@ -206,7 +209,7 @@ describe('merging', () => {
 
 describe('the sparse form', () => {
   test('is read back to the same histogram, which can be filled further', () => {
-    const values = fc.array(fc.double({ min: 0, noNaN: true, noDefaultInfinity: true }))
+    const values = fc.array(fc.double({ min: 0, max: 1e300, noNaN: true }))
     fc.assert(
       fc.property(values, (list) => {
         const sparse = toSparse(histogramOf(list))
@@ -243,7 +246,12 @@ describe('at the edges', () => {
   test('zeros have a bin of their own', () => {
     const histogram = histogramOf([0, 0, 8])
     expect(toSparse(histogram)).toEqual({
-      zero: 2, bins: [95], counts: [1], sum: 8, min: 0, max: 8,
+      zero: 2,
+      bins: [95],
+      counts: [1],
+      sum: 8,
+      min: 0,
+      max: 8,
     })
     expect(quantile(histogram, 0.5)).toBe(0)
     expect(toSparse(histogramOf([0]))).toMatchObject({ zero: 1, min: 0, max: 0 })
@@ -256,14 +264,17 @@ describe('at the edges', () => {
     expect(quantile(histogram, 1)).toBe(Number.MAX_VALUE)
   })
 
-  test.each([-1, -Number.MIN_VALUE, Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY])(
-    '%p is refused, and leaves the histogram as it was',
-    (value) => {
-      const histogram = histogramOf([5])
-      expect(() => record(histogram, value)).toThrow(RangeError)
-      expect(toSparse(histogram)).toEqual(toSparse(histogramOf([5])))
-    },
-  )
+  test.each([
+    -1,
+    -Number.MIN_VALUE,
+    Number.NaN,
+    Number.POSITIVE_INFINITY,
+    Number.NEGATIVE_INFINITY,
+  ])('%p is refused, and leaves the histogram as it was', (value) => {
+    const histogram = histogramOf([5])
+    expect(() => record(histogram, value)).toThrow(RangeError)
+    expect(toSparse(histogram)).toEqual(toSparse(histogramOf([5])))
+  })
 
   test.each([-0.1, 1.1, Number.NaN])('there is no quantile %p', (q) => {
     expect(quantile(histogramOf([5]), q)).toBeUndefined()

@@ -95,7 +95,12 @@ export interface Stack {
   /** For `shelf` programs: the log, and the database given. */
   env(databaseUrl: string): Record<string, string>
   /** Posts a drain body of `app`; answers with the status. */
-  post(app: string, frameId: string, body: Uint8Array | string, count: number): Promise<number>
+  post(
+    app: string,
+    frameId: string,
+    body: Uint8Array<ArrayBuffer> | string,
+    count: number,
+  ): Promise<number>
   stop(): Promise<void>
 }
 

@@ -40,6 +40,11 @@ await show('worst '+parts.length, e.post(S.body(...parts)))
 const neu: string[]=[]; for (let i=0;i<1;i++) neu.push('x')
 // quadratic blanks
 for(let i=0;i<5;i++) {await show("bomb again", e.post(bomb, {headers:{"content-encoding":"gzip"}})); console.log(rss())}
-const ok = S.body(...Array.from({length:900},(_, i)=>S.request(`dyno=web.1 connect=1ms service=${(i*7919)%3000}ms status=200 bytes=${i*31}`)))
-console.log(ok.length, gzipSync(ok).length); await show("ok gz", e.post(gzipSync(ok), {headers:{"content-encoding":"gzip"}})); await show("ok", e.post(ok)); await show("ok gz", e.post(gzipSync(ok), {headers:{"content-encoding":"gzip"}}));await show("ok gz", e.post(gzipSync(ok,{level:0}), {headers:{"content-encoding":"gzip"}}))
+const cands = 30000; 
+let txt=''; for (let i=0;i<cands;i++) { txt += String(Math.min(999999, (cands*13 - i*13 - 7 + 100))).padStart(6,'0').slice(-6)+' <1>1 ' }
+txt += ' '.repeat(390_000)+'x'
+await show('blanks', e.post(txt))
+// quotes
+const q = S.message('x="y '.repeat(13000))
+await show('quotes', e.post(S.body(...Array(11).fill(q))))
 await e.stop()

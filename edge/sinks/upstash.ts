@@ -1,9 +1,13 @@
 /** The Upstash REST dialect, through its own client: our broker and our gateway speak it. */
 import { Kafka } from '@upstash/kafka'
+import * as z from 'zod'
 import type { Outcome, Sink, SinkRecord } from './sink.ts'
 
 /** Logplex gives up after 5 s; a second is left for what lies between it and us. */
 const BUDGET_MS = 4000
+
+/** What a log that wrote answers. A wrong URL may answer 200 as well, and wrote nothing. */
+const writtenSchema = z.array(z.object({ offset: z.int().min(0) }))
 
 /**
  * The client tries 6 times over 15.5 s, whatever the error, and has no deadline. We leave it its
@@ -22,8 +26,9 @@ export function upstashSink(url: string, budgetMs = BUDGET_MS): Sink {
   return {
     async produce(topic, records: readonly SinkRecord[]) {
       const requests = records.map(({ key, value }) => ({ topic, key, value: value.toBase64() }))
+      const answered = writtenSchema.length(records.length)
       const written = producer.produceMany(requests).then(
-        (): Outcome => 'ok',
+        (answer): Outcome => (answered.safeParse(answer).success ? 'ok' : 'retry'),
         (): Outcome => 'retry',
       )
       const outcome = await Promise.race([written, after(budgetMs)])

@@ -1,0 +1,178 @@
+import { describe, expect, test } from 'bun:test'
+import fc from 'fast-check'
+import { ABSENT, type Burst, decodeBurst, encodeBurst, requestColumns } from '../core/burst.ts'
+import { burstFromJson, burstJsonSchema, burstToJson } from '../core/burst-json.ts'
+import { emptyRouterLine, parseRouterLine } from '../core/router-line.ts'
+import { arbitraryBurst } from './arbitraries.ts'
+import { sharedData } from './data.ts'
+
+const routerLog = sharedData('playlab-router.log')
+
+const emptyBurst: Burst = {
+  id: '00'.repeat(16),
+  app: '',
+  drain: '',
+  receivedAtMs: 0,
+  ledger: new Map(),
+  requests: requestColumns(0),
+}
+
+/** Names that TextDecoder would change if it were asked the usual way. */
+const byteOrderMark: Burst = { ...emptyBurst, app: '\ufeffapp', drain: '\ufeff' }
+
+describe('decode(encode(burst)) is the burst', () => {
+  test('for any burst, as bytes, as base64 text and as the bytes of base64 text', () => {
+    fc.assert(
+      fc.property(arbitraryBurst, (burst) => {
+        const value = encodeBurst(burst)
+        expect(decodeBurst(value)).toStrictEqual(burst)
+        expect(decodeBurst(value.toBase64())).toStrictEqual(burst)
+        expect(decodeBurst(new TextEncoder().encode(value.toBase64()))).toStrictEqual(burst)
+      }),
+      { numRuns: 300, examples: [[emptyBurst], [byteOrderMark]] },
+    )
+  })
+
+  test.each([0, 1, 255, 256, 65_535, 65_536, 2 ** 24 - 1, 2 ** 24, 2 ** 32 - 1, 2 ** 32, 1e14 - 1])(
+    'for a column whose values are up to %p apart',
+    (spread) => {
+      const requests = { ...requestColumns(3), processes: ['web'] }
+      requests.bytes.set([0, spread, Math.floor(spread / 2)])
+      requests.code.fill(ABSENT)
+      const burst = { ...emptyBurst, requests }
+      expect(decodeBurst(encodeBurst(burst))).toStrictEqual(burst)
+    },
+  )
+
+  test('for a value that lies inside a larger buffer', () => {
+    const value = encodeBurst({ ...emptyBurst, app: 'demo' })
+    const larger = new Uint8Array(value.length + 20).fill(0x41)
+    larger.set(value, 10)
+    expect(decodeBurst(larger.subarray(10, 10 + value.length)).app).toBe('demo')
+  })
+
+  test('and encoding is a function of the burst alone', () => {
+    fc.assert(
+      fc.property(arbitraryBurst, (burst) => {
+        const value = encodeBurst(burst)
+        expect(encodeBurst(decodeBurst(value))).toEqual(value)
+      }),
+    )
+  })
+})
+
+describe('parse(print(burst)) is the burst', () => {
+  test('for any burst, and the schema accepts what is printed', () => {
+    fc.assert(
+      fc.property(arbitraryBurst, (burst) => {
+        const line = JSON.stringify(burstToJson(burst))
+        expect(burstFromJson(burstJsonSchema.parse(JSON.parse(line)))).toStrictEqual(burst)
+      }),
+      { numRuns: 300, examples: [[emptyBurst], [byteOrderMark]] },
+    )
+  })
+
+  const printed = burstToJson({
+    ...emptyBurst,
+    requests: { ...requestColumns(1), processes: [''] },
+  })
+
+  test('an absent value is not printed, and a zero is', () => {
+    const requests = { ...requestColumns(1), processes: ['web'] }
+    requests.serviceMs.fill(ABSENT)
+    requests.code.fill(ABSENT)
+    expect(burstToJson({ ...emptyBurst, requests }).requests).toEqual([
+      { time: '1970-01-01T00:00:00.000Z', process: 'web', connect: 0, status: 0, bytes: 0 },
+    ])
+  })
+
+  test.each([
+    ['a service time that no column holds', { service: 2 ** 31 }],
+    ['a connect time that no column holds', { connect: 2 ** 31 }],
+    ['a status that no column holds', { status: 2 ** 31 }],
+    ['more bytes than a column holds', { bytes: 2 ** 48 }],
+    ['a negative service time', { service: -1 }],
+    ['half a millisecond', { service: 0.5 }],
+    ['a time before 1970', { time: '1969-12-31T23:59:59.999Z' }],
+    ['no time', { time: 'yesterday' }],
+  ])('a line with %s is refused', (_what, change) => {
+    const requests = printed.requests.map((request) => ({ ...request, ...change }))
+    expect(burstJsonSchema.safeParse(printed).success).toBe(true)
+    expect(burstJsonSchema.safeParse({ ...printed, requests }).success).toBe(false)
+  })
+
+  test('a line received before 1970 is refused', () => {
+    const received = '1969-12-31T23:59:59.999Z'
+    expect(burstJsonSchema.safeParse({ ...printed, received }).success).toBe(false)
+  })
+})
+
+describe('what the raw topic could not give back is not written', () => {
+  const withRequest = (set: (requests: Burst['requests']) => void): Burst => {
+    const requests = { ...requestColumns(1), processes: ['web'] }
+    requests.code.fill(ABSENT)
+    set(requests)
+    return { ...emptyBurst, requests }
+  }
+
+  test.each<[string, Burst]>([
+    ['an id of 15 bytes', { ...emptyBurst, id: '00'.repeat(15) }],
+    ['a receipt before 1970', { ...emptyBurst, receivedAtMs: -1 }],
+    ['no time of receipt', { ...emptyBurst, receivedAtMs: Number.NaN }],
+    ['a request before 1970', withRequest(({ timeMs }) => timeMs.fill(-1))],
+    ['a request at no time', withRequest(({ timeMs }) => timeMs.fill(Number.NaN))],
+    ['half a byte', withRequest(({ bytes }) => bytes.fill(0.5))],
+    ['a negative service time', withRequest(({ serviceMs }) => serviceMs.fill(-2))],
+    ['bytes beyond 2^48', withRequest(({ bytes }) => bytes.fill(2 ** 48))],
+  ])('%s is a RangeError', (_what, burst) => {
+    expect(() => encodeBurst(burst)).toThrow(RangeError)
+  })
+})
+
+describe('size', () => {
+  const LINES = 100
+
+  /** The real lines as bursts of 100, the way the edge makes them. */
+  function* routerBursts(): Generator<Burst> {
+    const lines = routerLog.text.trimEnd().split('\n')
+    const line = emptyRouterLine()
+    for (let from = 0; from < lines.length; from += LINES) {
+      const slice = lines.slice(from, from + LINES)
+      const requests = requestColumns(slice.length)
+      slice.forEach((text, i) => {
+        const bytes = new TextEncoder().encode(text)
+        if (!parseRouterLine(bytes, text.indexOf(': ') + 2, bytes.length, line))
+          throw new Error(text)
+        const { processStart, processEnd } = line
+        const process = text.slice(processStart, processEnd)
+        if (!requests.processes.includes(process)) requests.processes.push(process)
+        requests.timeMs[i] = Date.parse(text.slice(0, text.indexOf(' ')))
+        requests.serviceMs[i] = line.serviceMs
+        requests.connectMs[i] = line.connectMs
+        requests.status[i] = line.status
+        requests.bytes[i] = line.bytes
+        requests.process[i] = requests.processes.indexOf(process)
+        requests.code[i] = ABSENT
+      })
+      const receivedAtMs = Math.max(...requests.timeMs)
+      const minuteMs = Math.floor(receivedAtMs / 60_000) * 60_000
+      const ledger = new Map([[minuteMs, { received: slice.length, kept: slice.length }]])
+      yield { id: 'ab'.repeat(16), app: 'playlab', drain: 'heroku', receivedAtMs, ledger, requests }
+    }
+  }
+
+  test.skipIf(routerLog.absent)(
+    '100 real router lines take at most 14 bytes each, also as base64',
+    () => {
+      let lines = 0
+      let most = 0
+      for (const burst of routerBursts()) {
+        const rows = burst.requests.timeMs.length
+        lines += rows
+        if (rows === LINES) most = Math.max(most, encodeBurst(burst).toBase64().length / rows)
+      }
+      expect(lines).toBe(11_865)
+      expect(most).toBeLessThanOrEqual(14)
+    },
+  )
+})
