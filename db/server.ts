@@ -91,6 +91,7 @@ export async function startPostgres(options: PostgresOptions): Promise<PostgresS
     mkdirSync(dirname(dataDir), { recursive: true })
     const launcher = await findLauncher(binDir, dataDir)
     await stopLeftoverPostgres(dataDir)
+    removeHalves(dataDir)
     if (isEmpty(dataDir)) await initialize(binDir, dataDir, launcher, options)
     checkFolder(dataDir, launcher.major)
     return await startServer(binDir, dataDir, launcher, options)
@@ -255,10 +256,6 @@ async function initialize(
   { prefix, owner }: Launcher,
   { password, signal }: PostgresOptions,
 ): Promise<void> {
-  for (const name of readdirSync(dirname(dataDir))) {
-    if (!name.startsWith(`${basename(dataDir)}.new-`)) continue
-    rmSync(join(dirname(dataDir), name), { recursive: true, force: true })
-  }
   const fresh = mkdtempSync(`${dataDir}.new-`)
   const step = async (program: string, args: string[], stdin = '') => {
     const { code, err } = await run([...prefix, join(binDir, program), ...args], stdin, signal)
@@ -280,7 +277,19 @@ async function initialize(
     fsyncSync(folder)
     closeSync(folder)
   } finally {
-    rmSync(fresh, { recursive: true, force: true })
+    removeHalves(dataDir)
+  }
+}
+
+/** What first starts left that did not come to their end. */
+function removeHalves(dataDir: string): void {
+  for (const name of readdirSync(dirname(dataDir))) {
+    if (!name.startsWith(`${basename(dataDir)}.new-`)) continue
+    try {
+      rmSync(join(dirname(dataDir), name), { recursive: true, force: true })
+    } catch {
+      // An initdb that is just being killed may still write: the next start takes the rest away.
+    }
   }
 }
 

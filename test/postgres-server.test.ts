@@ -1,4 +1,4 @@
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'bun:test'
+import { afterAll, afterEach, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test'
 import {
   chownSync,
   existsSync,
@@ -19,6 +19,9 @@ import {
   startPostgres,
   stopLeftoverPostgres,
 } from '../db/server.ts'
+
+/** On a busy machine an initdb takes several seconds. */
+setDefaultTimeout(30_000)
 
 const isRoot = process.getuid?.() === 0
 const hasSetpriv = Bun.which('setpriv') !== null
@@ -102,7 +105,7 @@ describe.each(versions)('PostgreSQL $major of $name', ({ major, binDir }) => {
     const { url, stop } = await start({ dataDir, ...bin })
     await ask(url, 'create table kept as select 42 as answer')
     await stop()
-  }, 30_000)
+  })
   afterAll(() => rmSync(home, { recursive: true, force: true }))
 
   test('what was stored is there after the next start', async () => {
@@ -171,7 +174,7 @@ describe.each(versions)('PostgreSQL $major of $name', ({ major, binDir }) => {
     expect(await ask<{ n: number }>(url, 'select n from killed')).toEqual({ n: 7 })
     await busy
     await sql.end({ timeout: 1 })
-  }, 20_000)
+  })
 
   test('a server left over on the folder is stopped before the next start', async () => {
     const leftOver = await start({ dataDir, ...bin })
@@ -205,10 +208,12 @@ describe.each(versions)('PostgreSQL $major of $name', ({ major, binDir }) => {
     killed.kill('SIGKILL')
     await killed.exited
     expect(existsSync(cut)).toBe(false)
+    const { stop } = await start({ dataDir: cut, ...bin })
+    await stop()
     const { url } = await start({ dataDir: cut, ...bin })
     expect(await ask<{ one: number }>(url, 'select 1 as one')).toEqual({ one: 1 })
     expect(halves()).toEqual([])
-  }, 30_000)
+  })
 
   test('a first start that is given up leaves nothing behind', async () => {
     const given = join(home, 'given')

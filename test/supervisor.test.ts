@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, expect, test } from 'bun:test'
+import { afterEach, beforeEach, expect, setDefaultTimeout, test } from 'bun:test'
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -6,6 +6,8 @@ import { backoffMs, type Command, command, Supervisor } from '../batch/superviso
 import { checkPorts } from '../batch/up.ts'
 
 const deadlineMs = 10_000
+setDefaultTimeout(30_000)
+
 let dir: string
 let said: string[]
 let supervisor: Supervisor
@@ -155,7 +157,7 @@ test('a program that ignores SIGTERM is killed after 8 s', async () => {
   await supervisor.stop()
   expect(performance.now() - startedMs).toBeGreaterThan(7900)
   expect(isAlive(pidOf('deaf'))).toBe(false)
-}, 15_000)
+})
 
 test('kill ends all at once, also while a stop waits for them', async () => {
   const deaf = `process.on('SIGTERM', () => {}); ${sayReady}`
