@@ -2,11 +2,11 @@
 import type { Log } from '../broker/log.ts'
 import { type Chunk, PartitionAggregator } from '../core/aggregate.ts'
 import { toAggregateRecords } from '../core/aggregate-record.ts'
+import { locateLog } from './locate.ts'
 import { pause } from './loop.ts'
 import { lineBatches, parseLine, writeOut } from './ndjson.ts'
 import { openLog } from './open-log.ts'
 import { say } from './program.ts'
-import { locateLog } from './state.ts'
 import { stepEnd } from './tick.ts'
 import { RAW, rawLineContent, rawLineSchema } from './topics.ts'
 

@@ -12,11 +12,11 @@ import {
 } from '../core/aggregate-record.ts'
 import { DEDUPE_MS, DEDUPE_OFFSETS } from '../core/dedupe.ts'
 import { aggregateLines } from './aggregate-lines.ts'
+import { locateLog } from './locate.ts'
 import { eachPartition, partitionsOf, patiently } from './loop.ts'
 import { inputIsPiped } from './ndjson.ts'
 import { openLog } from './open-log.ts'
 import type { Program } from './program.ts'
-import { locateLog } from './state.ts'
 import { stepEnd } from './tick.ts'
 import { AGGREGATES, DEAD_LETTER, RAW, textOf } from './topics.ts'
 

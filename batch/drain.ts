@@ -1,9 +1,10 @@
 /** `shelf drain add|list|revoke`: the credentials with which apps send their logs. */
 import { connect, type Sql } from '../db/client.ts'
 import { addDrain, drainKeys, drainUrl, listDrains, revokeDrain } from './drains.ts'
+import { locateDatabase, locateEdge, readRunning } from './locate.ts'
 import { writeOut } from './ndjson.ts'
 import { type Arguments, type Program, say, UsageError } from './program.ts'
-import { locateDatabase, locateEdge, readRunning, stateDir, writeRevoked } from './state.ts'
+import { stateDir, writeRevoked } from './state.ts'
 
 export const drain: Program = {
   usage: 'drain add APP | list [APP] | revoke ID',

@@ -3,16 +3,9 @@ import { randomBytes } from 'node:crypto'
 import { z } from 'zod'
 import { appNameSchema, type DrainKey, drainKeysSchema, drainSecret } from '../core/credential.ts'
 import { connect, type Sql } from '../db/client.ts'
+import { locateDatabase, locateEdge } from './locate.ts'
 import { UsageError } from './program.ts'
-import {
-  type Environment,
-  locateDatabase,
-  locateEdge,
-  openState,
-  type State,
-  stateDir,
-  writeRevoked,
-} from './state.ts'
+import { type Environment, openState, type State, stateDir, writeRevoked } from './state.ts'
 
 /** The app that `shelf up` makes a drain for. */
 const DEMO_APP = 'demo'

@@ -1,11 +1,11 @@
 /** `shelf from TOPIC`: a topic as lines of JSON, from its beginning on, as long as you look. */
 import type { Log } from '../broker/log.ts'
 import { CHUNK_MS, timeStep } from '../core/chunk.ts'
+import { locateLog } from './locate.ts'
 import { eachPartition, partitionsOf } from './loop.ts'
 import { writeOut } from './ndjson.ts'
 import { openLog } from './open-log.ts'
 import { type Program, UsageError } from './program.ts'
-import { locateLog } from './state.ts'
 import { parseTime } from './time.ts'
 import { printRecord } from './topics.ts'
 

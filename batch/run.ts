@@ -1,11 +1,11 @@
 /** `shelf run`: the batch programs as one worker. Any number of workers share the work. */
 import { connect } from '../db/client.ts'
 import { aggregateLog } from './aggregate.ts'
+import { locate } from './locate.ts'
 import { together } from './loop.ts'
 import { openLog } from './open-log.ts'
 import { persistLog } from './persist.ts'
 import { type Program, say } from './program.ts'
-import { locate } from './state.ts'
 
 export const run: Program = {
   usage: 'run',

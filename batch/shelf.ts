@@ -1,6 +1,7 @@
 #!/usr/bin/env bun
 /** The `shelf` command: names the programs, and turns their failures into exit codes. */
 import { LogError } from '../broker/error.ts'
+import { locateDatabase } from './locate.ts'
 import { isPassing } from './loop.ts'
 import { migrate } from './migrate.ts'
 import { LineError, writeOut } from './ndjson.ts'
@@ -14,7 +15,6 @@ import {
   table,
   UsageError,
 } from './program.ts'
-import { locateDatabase } from './state.ts'
 
 /** Loaded when they are called: a program starts in the time that it needs itself. */
 const programs: Record<string, { summary: string; load: () => Promise<Program> }> = {

@@ -2,21 +2,21 @@
  * Keeps the programs of a stack running: starts each, waits until it is ready, starts it again when
  * it dies, and ends all in reverse order.
  */
-import { eachLine, exitWords, killGroup, settlesWithin } from '../db/server.ts'
+import { eachLine, exitWords, killGroup, settlesWithin } from '../db/child.ts'
 
 /** A first start on a slow disk; `npm start` itself must be ready within 60 s. */
-const readyMsMax = 60_000
+const READY_MS_MAX = 60_000
 /** 250 ms, doubled up to 10 s: soon enough for a person, too seldom to burn a core. */
-const backoffMsMin = 250
-const backoffMsMax = 10_000
+const BACKOFF_MS_MIN = 250
+const BACKOFF_MS_MAX = 10_000
 /** A program that lived this long starts over with the shortest wait. */
-const steadyMs = 60_000
+const STEADY_MS = 60_000
 /** Between SIGTERM and SIGKILL. */
-const stopMsMax = 8000
+const STOP_MS_MAX = 8000
 /** For the last words of a program that has ended. */
-const lastWordsMsMax = 500
-const probeMs = 25
-const probeMsMax = 1000
+const LAST_WORDS_MS_MAX = 500
+const PROBE_MS = 25
+const PROBE_MS_MAX = 1000
 
 /** A program under supervision. `launch` takes each line that it writes to stderr. */
 export interface Program {
@@ -112,7 +112,7 @@ export class Supervisor {
       } catch (error) {
         await entry.running?.stop()
         end = error instanceof Error ? error.message : String(error)
-        const mayPass = error instanceof Passing && performance.now() - startedMs < readyMsMax
+        const mayPass = error instanceof Passing && performance.now() - startedMs < READY_MS_MAX
         if (isFirst && !mayPass) return first.reject(new Error(`${name}: ${end}`, { cause: error }))
       }
       if (this.isStopping) break
@@ -126,8 +126,8 @@ export class Supervisor {
 
 /** The wait before the next start, ms, after a life of `livedMs` and a wait of `waitedMs` before it. */
 export function backoffMs(waitedMs: number, livedMs: number): number {
-  if (livedMs >= steadyMs) return backoffMsMin
-  return Math.min(Math.max(waitedMs * 2, backoffMsMin), backoffMsMax)
+  if (livedMs >= STEADY_MS) return BACKOFF_MS_MIN
+  return Math.min(Math.max(waitedMs * 2, BACKOFF_MS_MIN), BACKOFF_MS_MAX)
 }
 
 /**
@@ -163,7 +163,7 @@ function launchCommand(
   const exited = child.exited.then(async () => {
     // What it started would hold on to its ports.
     killGroup(child.pid)
-    await settlesWithin(drained, lastWordsMsMax)
+    await settlesWithin(drained, LAST_WORDS_MS_MAX)
     return exitWords(child)
   })
   const died = exited.then((words) => {
@@ -180,7 +180,7 @@ function launchCommand(
     exited,
     stop: async () => {
       child.kill('SIGTERM')
-      if (!(await settlesWithin(exited, stopMsMax))) killGroup(child.pid)
+      if (!(await settlesWithin(exited, STOP_MS_MAX))) killGroup(child.pid)
       await exited
     },
     kill: () => {
@@ -192,18 +192,20 @@ function launchCommand(
 /** Asks until it answers 2xx, or is not to be waited for any more. */
 async function answers(url: string, isWorthIt: () => boolean): Promise<void> {
   while (isWorthIt()) {
-    const response = await fetch(url, { signal: AbortSignal.timeout(probeMsMax) }).catch(() => null)
+    const response = await fetch(url, { signal: AbortSignal.timeout(PROBE_MS_MAX) }).catch(
+      () => null,
+    )
     await response?.body?.cancel()
     if (response?.ok) return
-    await Bun.sleep(probeMs)
+    await Bun.sleep(PROBE_MS)
   }
   // The other side of the race, its death, has the words.
   await new Promise(() => {})
 }
 
 async function inTime(ready: Promise<unknown>): Promise<void> {
-  if (!(await settlesWithin(ready, readyMsMax))) {
-    throw new Error(`not ready within ${readyMsMax / 1000} s`)
+  if (!(await settlesWithin(ready, READY_MS_MAX))) {
+    throw new Error(`not ready within ${READY_MS_MAX / 1000} s`)
   }
   await ready
 }

@@ -1,11 +1,11 @@
 /** `shelf to TOPIC`: lines of JSON, as `shelf from` and `shelf aggregate` print them, into a topic. */
 import { LogError } from '../broker/error.ts'
 import type { Log, NewRecord } from '../broker/log.ts'
+import { locateLog } from './locate.ts'
 import { partitionsOf, pause } from './loop.ts'
 import { lineBatches, parseLine } from './ndjson.ts'
 import { openLog } from './open-log.ts'
 import { type Program, TryAgainError } from './program.ts'
-import { locateLog } from './state.ts'
 import { newLineSchema } from './topics.ts'
 
 /** Tries of an append while the log is away, and the pause between them: a minute in all. */

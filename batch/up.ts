@@ -5,30 +5,33 @@
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { drainKeysToText } from '../core/credential.ts'
-import { startPostgres, stopLeftoverPostgres } from '../db/server.ts'
+import { stopLeftoverPostgres } from '../db/leftover.ts'
+import { startPostgres } from '../db/server.ts'
 import { demoDrainUrl, drainKeys } from './drains.ts'
-import { migrate } from './migrate.ts'
 import {
   clearRunning,
+  ports as portsFor,
+  readRunning,
+  urls as urlsFor,
+  writeRunning,
+} from './locate.ts'
+import { migrate } from './migrate.ts'
+import {
   type Environment,
   lockState,
   openState,
-  ports as portsFor,
-  readRunning,
   revokedPath,
   type State,
   stateDir,
-  urls as urlsFor,
-  writeRunning,
 } from './state.ts'
 import { command, type Program, Supervisor } from './supervisor.ts'
 
 /** For the programs of a stack that was killed to notice it and let go of their ports, ms. */
-const releaseMsMax = 3000
+const RELEASE_MS_MAX = 3000
 /** npm hands a terminal's Ctrl-C on to us, who have it already: twice at once is once, ms. */
-const sameSignalMs = 500
+const SAME_SIGNAL_MS = 500
 /** Words that wait for a slow reader of stderr, bytes; over that, lines are dropped. */
-const waitingBytesMax = 1 << 20
+const WAITING_BYTES_MAX = 1 << 20
 
 /**
  * Runs the stack of the state folder until SIGINT, SIGTERM or SIGHUP, then resolves, with nothing
@@ -80,7 +83,7 @@ async function start(
   const needed = new Map([[ports.edge, 'edge']])
   if (ownBroker) needed.set(ports.broker, 'broker')
   if (ownPostgres) needed.set(ports.postgres, 'PostgreSQL')
-  await checkPorts(needed, wasKilled ? releaseMsMax : 0)
+  await checkPorts(needed, wasKilled ? RELEASE_MS_MAX : 0)
 
   const shared = { ...env, SHELF_DIR: state.dir, SHELF_LOG: urls.broker }
   const program = (path: string) => [process.execPath, join(import.meta.dir, '..', path)]
@@ -199,7 +202,7 @@ function listen(onSecond: () => void) {
     if (firstMs === undefined) {
       firstMs = performance.now()
       first.resolve(name)
-    } else if (performance.now() - firstMs > sameSignalMs) {
+    } else if (performance.now() - firstMs > SAME_SIGNAL_MS) {
       killed = true
       onSecond()
     }
@@ -217,5 +220,5 @@ function listen(onSecond: () => void) {
 
 /** Words go to stderr. A reader who stands still must not fill our memory. */
 function say(line: string): void {
-  if (process.stderr.writableLength < waitingBytesMax) process.stderr.write(`${line}\n`)
+  if (process.stderr.writableLength < WAITING_BYTES_MAX) process.stderr.write(`${line}\n`)
 }

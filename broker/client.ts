@@ -10,16 +10,16 @@ import {
   fetchedAnswer,
   offsetsAnswer,
   topicsAnswer,
-  waitMsMax,
+  WAIT_MS_MAX,
 } from './dialect.ts'
 import { codeOfStatus, LogError } from './error.ts'
 import type { Log } from './log.ts'
 
 /** For an answer, beyond the wait that a read asks for: a broker behind a stalled disk. */
-const answerMsDefault = 10_000
+const ANSWER_MS_DEFAULT = 10_000
 /** Tries of a read, and the pause before the second; each further one is doubled: 3 s in all. */
-const triesMax = 5
-const pauseMsFirst = 200
+const TRIES_MAX = 5
+const PAUSE_MS_FIRST = 200
 
 interface RestLogOptions {
   /** Where the log is, with the credentials: `http://user:password@host:port`. */
@@ -41,7 +41,7 @@ interface Call {
  * 'failed' where the answer made no sense, and what the server says; an aborted read throws the
  * signal's reason.
  */
-export function restLog({ url, answerMs = answerMsDefault }: RestLogOptions): Log {
+export function restLog({ url, answerMs = ANSWER_MS_DEFAULT }: RestLogOptions): Log {
   const { base, authorization } = targetOf(url)
 
   async function once<T extends z.ZodType>(shape: T, call: Call): Promise<z.infer<T>> {
@@ -78,8 +78,8 @@ export function restLog({ url, answerMs = answerMsDefault }: RestLogOptions): Lo
       try {
         return await once(shape, call)
       } catch (error) {
-        if (!(error instanceof LogError && error.retryable) || tries >= triesMax) throw error
-        await Bun.sleep(pauseMsFirst * 2 ** (tries - 1) * (0.5 + Math.random() / 2))
+        if (!(error instanceof LogError && error.retryable) || tries >= TRIES_MAX) throw error
+        await Bun.sleep(PAUSE_MS_FIRST * 2 ** (tries - 1) * (0.5 + Math.random() / 2))
       }
     }
   }
@@ -88,7 +88,7 @@ export function restLog({ url, answerMs = answerMsDefault }: RestLogOptions): Lo
     topics: () => patiently(topicsAnswer, { path: '/topics' }),
 
     async read(topic, partition, offset, { waitMs: wantedMs = 0, signal } = {}) {
-      const waitMs = Math.min(wantedMs, waitMsMax)
+      const waitMs = Math.min(wantedMs, WAIT_MS_MAX)
       const body = { topic, partition, offset, timeout: waitMs }
       const records = await patiently(fetchedAnswer, { path: '/fetch', body, waitMs, signal })
       return records.map((record) => ({ ...record, key: record.key === '' ? null : record.key }))

@@ -8,10 +8,10 @@ import type { Appended } from './log.ts'
 import { recordBytes, type StoreRecord } from './store.ts'
 
 /** Records of one commit end here, so that reads are not held up for long. */
-const commitBytesMax = 8 * 1024 * 1024
+const COMMIT_BYTES_MAX = 8 * 1024 * 1024
 /** What waits for a commit: a second or two of a slow disk, and small beside a process's memory. */
-const queueBytesMax = 64 * 1024 * 1024
-const queueLengthMax = 10_000
+const QUEUE_BYTES_MAX = 64 * 1024 * 1024
+const QUEUE_LENGTH_MAX = 10_000
 
 interface Pending {
   records: readonly StoreRecord[]
@@ -36,10 +36,13 @@ export class Commits {
    */
   async push(records: readonly StoreRecord[]): Promise<Appended[]> {
     const bytes = records.reduce((sum, record) => sum + recordBytes(record), 0)
-    if (bytes > queueBytesMax) {
-      throw new LogError('too-large', `an append has at most ${queueBytesMax} bytes, not ${bytes}`)
+    if (bytes > QUEUE_BYTES_MAX) {
+      throw new LogError(
+        'too-large',
+        `an append has at most ${QUEUE_BYTES_MAX} bytes, not ${bytes}`,
+      )
     }
-    if (this.#queue.length >= queueLengthMax || this.#bytes + bytes > queueBytesMax) {
+    if (this.#queue.length >= QUEUE_LENGTH_MAX || this.#bytes + bytes > QUEUE_BYTES_MAX) {
       throw new LogError('unavailable', 'more is waiting for the disk than the queue holds')
     }
     if (this.#queue.length === 0) setImmediate(() => this.#commit())
@@ -74,7 +77,7 @@ export class Commits {
     let bytes = 0
     let count = 0
     for (const pending of this.#queue) {
-      if (count > 0 && bytes + pending.bytes > commitBytesMax) break
+      if (count > 0 && bytes + pending.bytes > COMMIT_BYTES_MAX) break
       bytes += pending.bytes
       count++
     }

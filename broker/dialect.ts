@@ -7,13 +7,13 @@ import { z } from 'zod'
 import type { Appended, Log, LogRecord, ReadOptions } from './log.ts'
 
 /** One request body: far above one burst (Logplex sends at most 100 KiB), far below memory. */
-export const bodyBytesMax = 16 * 1024 * 1024
+export const BODY_BYTES_MAX = 16 * 1024 * 1024
 /** Upstash's default wait of a fetch. */
-const waitMsDefault = 1000
+const WAIT_MS_DEFAULT = 1000
 /** Longer waits are cut to this, so that no idle timeout on the way strikes first. */
-export const waitMsMax = 30_000
+export const WAIT_MS_MAX = 30_000
 /** Partitions in one request; a topic of ours has a handful. */
-const placesMax = 1000
+const PLACES_MAX = 1000
 
 const count = z.int().min(0)
 
@@ -35,7 +35,7 @@ const oneOrMany = <T extends z.ZodType>(shape: T) =>
 export const produceBody = oneOrMany(recordShape.extend({ topic: z.string() }))
 export const produceToTopicBody = oneOrMany(recordShape)
 export const offsetsBody = oneOrMany(topicPartitionShape).refine(
-  (places) => places.length <= placesMax,
+  (places) => places.length <= PLACES_MAX,
 )
 
 /** Both forms of a fetch, as the places it reads from and its wait in ms. */
@@ -47,9 +47,9 @@ export const fetchBody = z
   })
   .transform((body) => ({
     places: [...(body.topic === undefined ? [] : [body]), ...(body.topicPartitionOffsets ?? [])],
-    waitMs: Math.min(body.timeout ?? waitMsDefault, waitMsMax),
+    waitMs: Math.min(body.timeout ?? WAIT_MS_DEFAULT, WAIT_MS_MAX),
   }))
-  .pipe(z.object({ places: z.array(placeShape).min(1).max(placesMax), waitMs: z.number() }))
+  .pipe(z.object({ places: z.array(placeShape).min(1).max(PLACES_MAX), waitMs: z.number() }))
 
 export const errorAnswer = z.object({ error: z.string() })
 export const topicsAnswer = z.record(z.string(), count)

@@ -13,15 +13,15 @@ import { Topics } from './topics.ts'
 import { Waiters } from './waiters.ts'
 
 /** Kafka's default max.message.bytes, here for key, value and headers of one record together. */
-const recordBytesMax = 1_048_588
+const RECORD_BYTES_MAX = 1_048_588
 /** One append: bounds how long one commit holds everybody else up. */
-const recordsMax = 10_000
+const RECORDS_MAX = 10_000
 /** Records of one answer to a read: some 50 ms of work for either side. */
-const readCountMax = 5_000
-const readBytesMax = 4 * 1024 * 1024
+const READ_COUNT_MAX = 5_000
+const READ_BYTES_MAX = 4 * 1024 * 1024
 /** Kafka's default of log.retention.hours, 168. */
-const retentionMsDefault = 168 * 3_600_000
-const retainEveryMs = 60_000
+const RETENTION_MS_DEFAULT = 168 * 3_600_000
+const RETAIN_EVERY_MS = 60_000
 
 interface TopicOptions {
   partitions: number
@@ -60,10 +60,10 @@ export class EmbeddedLog implements BrokerLog {
     const nowMs = logClock(lastMs, wallMs)
     this.#commits = new Commits((records) => this.#write(records, nowMs()))
     this.#wallMs = wallMs
-    this.#retentionMs = (topic) => topics[topic]?.retentionMs ?? retentionMsDefault
+    this.#retentionMs = (topic) => topics[topic]?.retentionMs ?? RETENTION_MS_DEFAULT
     this.#retainTimer = setInterval(() => {
       this.retain().catch((error) => report?.(`retention failed: ${error}`))
-    }, retainEveryMs)
+    }, RETAIN_EVERY_MS)
     this.#retainTimer.unref()
   }
 
@@ -82,8 +82,8 @@ export class EmbeddedLog implements BrokerLog {
    */
   async produce(records: readonly TopicRecord[]): Promise<Appended[]> {
     this.#mustBeOpen()
-    if (records.length > recordsMax) {
-      throw new LogError('too-large', `an append takes at most ${recordsMax} records`)
+    if (records.length > RECORDS_MAX) {
+      throw new LogError('too-large', `an append takes at most ${RECORDS_MAX} records`)
     }
     if (records.length === 0) return []
     this.#turn++
@@ -169,8 +169,8 @@ export class EmbeddedLog implements BrokerLog {
 
   /** Each source gets its share of one answer, and a different one is first every time. */
   #readFairly(sources: readonly { partition: Partition; offset: number }[]): FetchedRecord[] {
-    const shareCount = Math.ceil(readCountMax / sources.length)
-    const shareBytes = readBytesMax / sources.length
+    const shareCount = Math.ceil(READ_COUNT_MAX / sources.length)
+    const shareBytes = READ_BYTES_MAX / sources.length
     const first = this.#turn++ % sources.length
     const found: FetchedRecord[] = []
     let bytes = 0
@@ -178,7 +178,7 @@ export class EmbeddedLog implements BrokerLog {
       const records = this.#store.read(partition, offset, shareCount, shareBytes)
       bytes += records.reduce((sum, { value }) => sum + value.length, 0)
       found.push(...records)
-      if (bytes >= readBytesMax || found.length >= readCountMax) break
+      if (bytes >= READ_BYTES_MAX || found.length >= READ_COUNT_MAX) break
     }
     return found
   }
@@ -195,8 +195,11 @@ export class EmbeddedLog implements BrokerLog {
       headers: headers?.length ? JSON.stringify(headers) : null,
     }
     const bytes = recordBytes(record)
-    if (bytes > recordBytesMax) {
-      throw new LogError('too-large', `a record has at most ${recordBytesMax} bytes, not ${bytes}`)
+    if (bytes > RECORD_BYTES_MAX) {
+      throw new LogError(
+        'too-large',
+        `a record has at most ${RECORD_BYTES_MAX} bytes, not ${bytes}`,
+      )
     }
     if (!value.isWellFormed() || key?.isWellFormed() === false) {
       throw new LogError('bad-request', 'keys and values must be well-formed Unicode')

@@ -3,7 +3,7 @@
  * what travels, and `retryable` says whether the same call may succeed later.
  */
 
-const failures = {
+const FAILURES = {
   'bad-request': { status: 400, retryable: false },
   unauthorized: { status: 401, retryable: false },
   'not-found': { status: 404, retryable: false },
@@ -20,28 +20,28 @@ const failures = {
   disk: { status: 507, retryable: true },
 } as const
 
-export type LogErrorCode = keyof typeof failures
+export type LogErrorCode = keyof typeof FAILURES
 
 export class LogError extends Error {
   override readonly name = 'LogError'
   readonly code: LogErrorCode
-  readonly status: (typeof failures)[LogErrorCode]['status']
+  readonly status: (typeof FAILURES)[LogErrorCode]['status']
   readonly retryable: boolean
 
   constructor(code: LogErrorCode, message: string, options?: ErrorOptions) {
     super(message, options)
     this.code = code
-    this.status = failures[code].status
-    this.retryable = failures[code].retryable
+    this.status = FAILURES[code].status
+    this.retryable = FAILURES[code].retryable
   }
 }
 
 /** The code behind a status; another 5xx is 'failed', another 4xx is 'bad-request'. */
 export function codeOfStatus(status: number): LogErrorCode {
-  const code = Object.keys(failures)
+  const code = Object.keys(FAILURES)
     .filter(isCode)
-    .find((name) => failures[name].status === status)
+    .find((name) => FAILURES[name].status === status)
   return code ?? (status >= 500 ? 'failed' : 'bad-request')
 }
 
-const isCode = (name: string): name is LogErrorCode => Object.hasOwn(failures, name)
+const isCode = (name: string): name is LogErrorCode => Object.hasOwn(FAILURES, name)

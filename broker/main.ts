@@ -8,13 +8,13 @@ import { EmbeddedLog } from './embedded.ts'
 import { LogError } from './error.ts'
 import { brokerApp } from './server.ts'
 
-const hostname = '127.0.0.1'
-const username = 'shelf'
-const topics = ['raw', 'aggregates', 'dead-letter', 'check-results']
+const HOSTNAME = '127.0.0.1'
+const USERNAME = 'shelf'
+const TOPICS = ['raw', 'aggregates', 'dead-letter', 'check-results']
 /** Above the longest wait of a fetch (30 s); Bun's own default of 10 s would cut it off. */
-const idleSeconds = 120
+const IDLE_SECONDS = 120
 /** After this a stop no longer waits for slow clients; the log itself is closed by then. */
-const drainMsMax = 3_000
+const DRAIN_MS_MAX = 3_000
 
 const wholeNumber = (min: number, max: number) =>
   z.string().regex(/^\d+$/, 'not a whole number').transform(Number).pipe(z.int().min(min).max(max))
@@ -44,7 +44,7 @@ const {
 
 const log = openLog()
 const server = serve()
-say(`ready at http://${hostname}:${server.port}, log in ${folder}/log.sqlite`)
+say(`ready at http://${HOSTNAME}:${server.port}, log in ${folder}/log.sqlite`)
 
 process.on('SIGTERM', stop)
 process.on('SIGINT', stop)
@@ -56,7 +56,7 @@ function openLog(): EmbeddedLog {
   try {
     return new EmbeddedLog({
       folder,
-      topics: Object.fromEntries(topics.map((topic) => [topic, { partitions }])),
+      topics: Object.fromEntries(TOPICS.map((topic) => [topic, { partitions }])),
       report: say,
     })
   } catch (error) {
@@ -66,16 +66,16 @@ function openLog(): EmbeddedLog {
 
 function serve(): Bun.Server<undefined> {
   try {
-    const { fetch } = brokerApp(log, { username, password })
-    return Bun.serve({ hostname, port, fetch, idleTimeout: idleSeconds })
+    const { fetch } = brokerApp(log, { username: USERNAME, password })
+    return Bun.serve({ hostname: HOSTNAME, port, fetch, idleTimeout: IDLE_SECONDS })
   } catch (error) {
     log.close()
     const inUse = error instanceof Error && 'code' in error && error.code === 'EADDRINUSE'
     fail(
       inUse
-        ? `port ${port} on ${hostname} is in use: stop what listens there, ` +
+        ? `port ${port} on ${HOSTNAME} is in use: stop what listens there, ` +
             'or set SHELF_BROKER_PORT to a free one'
-        : `can't listen on ${hostname}:${port}: ${error}`,
+        : `can't listen on ${HOSTNAME}:${port}: ${error}`,
     )
   }
 }
@@ -84,7 +84,7 @@ function serve(): Bun.Server<undefined> {
 async function stop(): Promise<void> {
   const drained = server.stop()
   log.close()
-  await Promise.race([drained, Bun.sleep(drainMsMax)])
+  await Promise.race([drained, Bun.sleep(DRAIN_MS_MAX)])
   process.exit(0)
 }
 

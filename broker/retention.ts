@@ -5,11 +5,11 @@
 import type { Partition, Store } from './store.ts'
 
 /** One batch is one commit; appends and reads go between the batches. */
-const batchRecords = 500
-const batchPages = 500
+const BATCH_RECORDS = 500
+const BATCH_PAGES = 500
 /** Unused pages are reused by the next records; only where they pile up is the file cut. */
-const freePagesKept = 1_000
-const freeShareKept = 0.25
+const FREE_PAGES_KEPT = 1_000
+const FREE_SHARE_KEPT = 0.25
 
 /**
  * Deletes what each partition no longer keeps, then gives space back to the file system.
@@ -28,7 +28,7 @@ export async function retain(
     if (stopped()) return deleted
     const keepFrom = store.offsetAt(partition, keepFromMs(partition))
     while (partition.earliest < keepFrom) {
-      const before = Math.min(keepFrom, partition.earliest + batchRecords)
+      const before = Math.min(keepFrom, partition.earliest + BATCH_RECORDS)
       deleted += before - partition.earliest
       store.deleteBefore(partition, before)
       await nextTurn()
@@ -36,14 +36,14 @@ export async function retain(
     }
   }
   while (!stopped() && isSparse(store.pages())) {
-    store.shrink(batchPages)
+    store.shrink(BATCH_PAGES)
     await nextTurn()
   }
   return deleted
 }
 
 function isSparse({ total, free }: { total: number; free: number }): boolean {
-  return free > freePagesKept && free > total * freeShareKept
+  return free > FREE_PAGES_KEPT && free > total * FREE_SHARE_KEPT
 }
 
 const nextTurn = () => new Promise<void>((resolve) => setImmediate(resolve))

@@ -9,8 +9,8 @@ import { bodyLimit } from 'hono/body-limit'
 import { HTTPException } from 'hono/http-exception'
 import type { z } from 'zod'
 import {
+  BODY_BYTES_MAX,
   type BrokerLog,
-  bodyBytesMax,
   fetchBody,
   offsetsBody,
   produceBody,
@@ -19,7 +19,7 @@ import {
 import { LogError } from './error.ts'
 
 /** Requests in flight, above the waiting reads that a log allows: one more is answered 503. */
-const requestsMax = 4_096
+const REQUESTS_MAX = 4_096
 
 interface Credentials {
   username: string
@@ -36,7 +36,7 @@ export function brokerApp(log: BrokerLog, credentials: Credentials): Hono {
 
   let inFlight = 0
   app.use(async (_, next) => {
-    if (inFlight >= requestsMax) throw new LogError('unavailable', 'too many requests at once')
+    if (inFlight >= REQUESTS_MAX) throw new LogError('unavailable', 'too many requests at once')
     inFlight++
     await next().finally(() => inFlight--)
   })
@@ -48,9 +48,9 @@ export function brokerApp(log: BrokerLog, credentials: Credentials): Hono {
   )
   app.use(
     bodyLimit({
-      maxSize: bodyBytesMax,
+      maxSize: BODY_BYTES_MAX,
       onError: (c) =>
-        answerError(c, new LogError('too-large', `a body has at most ${bodyBytesMax} bytes`)),
+        answerError(c, new LogError('too-large', `a body has at most ${BODY_BYTES_MAX} bytes`)),
     }),
   )
 

@@ -3,11 +3,11 @@
  * it is synchronous; `EmbeddedLog` decides when to call it.
  */
 
-import { Database } from 'bun:sqlite'
+import type { Database } from 'bun:sqlite'
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { type FetchedRecord, headersShape } from './dialect.ts'
-import { placeOf, pragma, prepare } from './schema.ts'
+import { openFile, placeOf, pragma, prepare } from './schema.ts'
 import { guarded } from './sqlite-error.ts'
 
 /** One partition of a topic, as of the last commit. */
@@ -55,9 +55,7 @@ export class Store {
   constructor(folder: string, topics: Readonly<Record<string, number>>) {
     mkdirSync(folder, { recursive: true })
     this.#guard = (call) => guarded(folder, call)
-    this.#db = this.#guard(
-      () => new Database(join(folder, 'log.sqlite'), { strict: true, create: true }),
-    )
+    this.#db = this.#guard(() => openFile(join(folder, 'log.sqlite')))
     try {
       this.#guard(() => prepare(this.#db, topics))
       this.#guard(() => this.#load())

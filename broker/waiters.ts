@@ -5,7 +5,7 @@
 import { LogError } from './error.ts'
 
 /** Each is one open connection with little behind it. */
-const waitersMax = 1_024
+const WAITERS_MAX = 1_024
 
 export class Waiters<Key> {
   readonly #wakes = new Map<Key, Set<() => void>>()
@@ -16,8 +16,8 @@ export class Waiters<Key> {
    * @throws LogError 'unavailable' where 1,024 wait already; the signal's reason when aborted
    */
   async wait(keys: ReadonlySet<Key>, ms: number, signal?: AbortSignal): Promise<void> {
-    if (this.#count >= waitersMax) {
-      throw new LogError('unavailable', `${waitersMax} reads are waiting already`)
+    if (this.#count >= WAITERS_MAX) {
+      throw new LogError('unavailable', `${WAITERS_MAX} reads are waiting already`)
     }
     const { promise, resolve } = Promise.withResolvers<void>()
     const wake = () => resolve()

@@ -1,19 +1,34 @@
 /** A burst for people: the NDJSON of `shelf from raw`. parse(print(burst)) = burst. */
 import { z } from 'zod'
-import { ABSENT, type Burst, requestColumns } from './burst.ts'
-import { LEDGER_COUNTS, type LedgerCounts } from './ledger.ts'
+import {
+  ABSENT,
+  type Burst,
+  DURATION_MS_MAX,
+  RESPONSE_BYTES_MAX,
+  ROWS_MAX,
+  requestColumns,
+  STATUS_MAX,
+} from './burst.ts'
+import { LEDGER_COUNTS, type LedgerCounts, minuteOf } from './ledger.ts'
 
 const whole = z.int().min(0)
 
+/** What a burst can hold, so that what is accepted here can be encoded. */
+const time = z.iso.datetime().refine((text) => Date.parse(text) >= 0, 'is before 1970')
+const minute = time.refine(
+  (text) => minuteOf(Date.parse(text)) === Date.parse(text),
+  'is no minute',
+)
+
 const requestSchema = z.object({
-  time: z.iso.datetime(),
+  time,
   process: z.string(),
   /** ms */
-  service: whole.optional(),
+  service: whole.max(DURATION_MS_MAX).optional(),
   /** ms */
-  connect: whole.optional(),
-  status: whole.optional(),
-  bytes: whole.optional(),
+  connect: whole.max(DURATION_MS_MAX).optional(),
+  status: whole.max(STATUS_MAX).optional(),
+  bytes: whole.max(RESPONSE_BYTES_MAX).optional(),
   code: z.string().optional(),
 })
 
@@ -21,14 +36,14 @@ export const burstJsonSchema = z.object({
   id: z.string().regex(/^[0-9a-f]{32}$/),
   app: z.string(),
   drain: z.string(),
-  received: z.iso.datetime(),
+  received: time,
   ledger: z.array(
     z.object({
-      bucket: z.iso.datetime(),
+      bucket: minute,
       ...Object.fromEntries(LEDGER_COUNTS.map((what) => [what, whole.optional()])),
     }),
   ),
-  requests: z.array(requestSchema),
+  requests: z.array(requestSchema).max(ROWS_MAX),
 })
 
 export type BurstJson = z.infer<typeof burstJsonSchema>

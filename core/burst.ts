@@ -1,6 +1,6 @@
 /**
  * A burst is one drain request: the record of the raw topic. Its value is columnar, because that
- * is small (a router line of about 290 bytes becomes about 9) and quick to fold.
+ * is small (a router line of about 290 bytes becomes about 10) and quick to fold.
  */
 import { ByteReader, ByteWriter, INTEGER_MAX } from './bytes.ts'
 import { LEDGER_COUNTS, type Ledger, type LedgerCounts, MINUTE_MS, minuteOf } from './ledger.ts'
@@ -14,8 +14,23 @@ export const ABSENT = -1
 /** An id is 16 bytes, as 32 hex digits: see burstId in edge/. */
 const ID_BYTES = 16
 
-/** No burst of ours comes near: a body is at most 1 MiB, a router line at least 60 bytes. */
-const ROWS_MAX = 1_000_000
+/**
+ * Most requests of a burst. A body is at most 1 MiB, and the shortest line for a request takes 29
+ * bytes of it. Columns of equal values take none, so the bytes of a record do not bound its rows.
+ */
+export const ROWS_MAX = 65_536
+
+/** Latest time: the last that ISO 8601 writes with a year of four digits. The earliest is 1970. */
+const TIME_MS_MAX = Date.UTC(10_000, 0, 1) - 1
+
+/** What a column of 32 bits holds. */
+export const DURATION_MS_MAX = 2 ** 31 - 1
+
+/** A status has three digits. */
+export const STATUS_MAX = 999
+
+/** What a column of 6 bytes holds, beside ABSENT. */
+export const RESPONSE_BYTES_MAX = INTEGER_MAX - 1
 
 /** One entry a request, in the order of the body. */
 export interface RequestColumns {
@@ -85,16 +100,33 @@ function widthFor(spread: number): number {
   return 6
 }
 
-/** A column: its least value, the width of the rest, and each value less the least. */
-function writeColumn(writer: ByteWriter, values: Float64Array | Int32Array): void {
+/** A column and the least and the most that it may hold. */
+type Column = readonly [values: Float64Array | Int32Array, least: number, most: number]
+
+/** The columns in the order of the record. */
+function columnsOf(requests: RequestColumns): Column[] {
+  return [
+    [requests.timeMs, 0, TIME_MS_MAX],
+    [requests.serviceMs, ABSENT, DURATION_MS_MAX],
+    [requests.connectMs, ABSENT, DURATION_MS_MAX],
+    [requests.status, ABSENT, STATUS_MAX],
+    [requests.bytes, ABSENT, RESPONSE_BYTES_MAX],
+    [requests.process, 0, requests.processes.length - 1],
+    [requests.code, ABSENT, requests.codes.length - 1],
+  ]
+}
+
+/** A column is written as its least value, the width of the rest, and each value less the least. */
+function writeColumn(writer: ByteWriter, [values, leastAllowed, mostAllowed]: Column): void {
   let least = Number.POSITIVE_INFINITY
   let most = Number.NEGATIVE_INFINITY
   for (const value of values) {
+    if (!Number.isInteger(value)) throw new RangeError(`a column holds whole numbers, not ${value}`)
     if (value < least) least = value
     if (value > most) most = value
   }
-  if (most > INTEGER_MAX || least < -INTEGER_MAX || most - least > INTEGER_MAX) {
-    throw new RangeError('a column holds whole numbers below 2^48')
+  if (least < leastAllowed || most > mostAllowed) {
+    throw new RangeError(`a column of ${leastAllowed} to ${mostAllowed} has ${least} to ${most}`)
   }
   const width = widthFor(most - least)
   writer.byte(width)
@@ -102,12 +134,19 @@ function writeColumn(writer: ByteWriter, values: Float64Array | Int32Array): voi
   if (width > 0) writer.fixed(values, values.length, width, least)
 }
 
-function readColumn(reader: ByteReader, into: Float64Array | Int32Array): void {
+/** What does not fit its column is not passed on: the cells it goes to would refuse it later. */
+function readColumn(reader: ByteReader, [values, least, most]: Column): void {
   const width = reader.byte()
   if (width > 6 || width === 5) throw new BurstError('corrupt', `a column of width ${width}`)
-  const least = reader.signed()
-  if (width === 0) into.fill(least)
-  else reader.fixed(into, width, least)
+  const base = reader.signed()
+  if (width === 0) values.fill(base)
+  else reader.fixed(values, width, base)
+  for (let i = 0; i < values.length; i++) {
+    const value = values[i] as number
+    if (!(value >= least && value <= most)) {
+      throw new BurstError('corrupt', `a column of ${least} to ${most} has ${value}`)
+    }
+  }
 }
 
 function writeStrings(writer: ByteWriter, strings: readonly string[]): void {
@@ -121,15 +160,19 @@ function readStrings(reader: ByteReader): string[] {
   return strings
 }
 
-const COLUMNS = ['timeMs', 'serviceMs', 'connectMs', 'status', 'bytes', 'process', 'code'] as const
-
 /** After the header come sections, each with its kind; 0 ends them. */
 const SECTION_END = 0
 const SECTION_REQUESTS = 1
 
-/** The burst as the raw topic holds it. */
+/**
+ * The burst as the raw topic holds it.
+ * @throws RangeError where it holds what could not be read back
+ */
 export function encodeBurst(burst: Burst): Uint8Array<ArrayBuffer> {
   const { requests } = burst
+  if (burst.receivedAtMs > TIME_MS_MAX || requests.timeMs.length > ROWS_MAX) {
+    throw new RangeError(`a burst has at most ${ROWS_MAX} requests, and a year of four digits`)
+  }
   const writer = new ByteWriter(256 + requests.timeMs.length * 16)
   writer.byte(BURST_VERSION)
   writer.raw(hexToBytes(burst.id))
@@ -142,7 +185,7 @@ export function encodeBurst(burst: Burst): Uint8Array<ArrayBuffer> {
     writer.varint(requests.timeMs.length)
     writeStrings(writer, requests.processes)
     writeStrings(writer, requests.codes)
-    for (const name of COLUMNS) writeColumn(writer, requests[name])
+    for (const column of columnsOf(requests)) writeColumn(writer, column)
   }
   writer.byte(SECTION_END)
   return writer.finish()
@@ -178,6 +221,7 @@ function decode(bytes: Uint8Array): Burst {
   const app = reader.string()
   const drain = reader.string()
   const receivedAtMs = reader.varint()
+  if (receivedAtMs > TIME_MS_MAX) throw new BurstError('corrupt', `received at ${receivedAtMs}`)
   const ledger = readLedger(reader, minuteOf(receivedAtMs))
   let requests = requestColumns(0)
   for (;;) {
@@ -186,6 +230,7 @@ function decode(bytes: Uint8Array): Burst {
     if (section !== SECTION_REQUESTS) {
       throw new BurstError('unknown-section', `burst section ${section} is not known here`)
     }
+    if (requests.timeMs.length > 0) throw new BurstError('corrupt', 'two sections of requests')
     requests = readRequests(reader)
   }
   if (reader.left > 0) throw new BurstError('corrupt', `${reader.left} bytes after the end`)
@@ -194,26 +239,21 @@ function decode(bytes: Uint8Array): Burst {
 
 function readRequests(reader: ByteReader): RequestColumns {
   const count = reader.varint()
-  if (count > ROWS_MAX) throw new BurstError('corrupt', `${count} requests in one burst`)
-  const columns = requestColumns(count)
-  columns.processes = readStrings(reader)
-  columns.codes = readStrings(reader)
-  for (const name of COLUMNS) readColumn(reader, columns[name])
-  for (let i = 0; i < count; i++) {
-    const process = columns.process[i] ?? ABSENT
-    const code = columns.code[i] ?? ABSENT
-    const known = process >= 0 && process < columns.processes.length && code >= ABSENT
-    if (!known || code >= columns.codes.length) {
-      throw new BurstError('corrupt', 'an index points behind its dictionary')
-    }
+  if (count === 0 || count > ROWS_MAX) {
+    throw new BurstError('corrupt', `${count} requests in one burst`)
   }
-  return columns
+  const requests = requestColumns(count)
+  requests.processes = readStrings(reader)
+  requests.codes = readStrings(reader)
+  for (const column of columnsOf(requests)) readColumn(reader, column)
+  return requests
 }
 
 /** Minutes relative to the one of receipt; of each row the counts that are not 0. */
 function writeLedger(writer: ByteWriter, ledger: Ledger, minuteMs: number): void {
   writer.varint(ledger.size)
   for (const [rowMinuteMs, counts] of ledger) {
+    if (!isMinute(rowMinuteMs)) throw new RangeError(`a ledger row of ${rowMinuteMs}`)
     writer.signed((rowMinuteMs - minuteMs) / MINUTE_MS)
     let present = 0
     LEDGER_COUNTS.forEach((what, i) => {
@@ -231,6 +271,7 @@ function readLedger(reader: ByteReader, minuteMs: number): Ledger {
   const ledger: Ledger = new Map()
   for (let left = reader.varint(); left > 0; left--) {
     const rowMinuteMs = minuteMs + reader.signed() * MINUTE_MS
+    if (!isMinute(rowMinuteMs)) throw new BurstError('corrupt', `a ledger row of ${rowMinuteMs}`)
     const present = reader.varint()
     if (present >= 2 ** LEDGER_COUNTS.length) {
       throw new BurstError('corrupt', 'a ledger count that is not known here')
@@ -243,6 +284,9 @@ function readLedger(reader: ByteReader, minuteMs: number): Ledger {
   }
   return ledger
 }
+
+const isMinute = (timeMs: number): boolean =>
+  timeMs >= 0 && timeMs <= TIME_MS_MAX && minuteOf(timeMs) === timeMs
 
 function hexToBytes(hex: string): Uint8Array {
   const bytes = Uint8Array.fromHex(hex)

@@ -1,7 +1,8 @@
 /** Writing and reading the burst's bytes: varints, strings, fixed-width little-endian integers. */
 
 const encoder = new TextEncoder()
-const decoder = new TextDecoder('utf-8', { fatal: true })
+/** A byte order mark at the start of a name is part of the name. */
+const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
 /** The byte at `index`. Callers keep to the array's length; this is the one place that says so. */
 export function byteAt(bytes: Uint8Array, index: number): number {
@@ -36,8 +37,14 @@ export class ByteWriter {
     this.bytes[at] = value
   }
 
-  /** An integer from 0 to 2^53 - 1, 7 bits a byte, lowest first (LEB128). */
+  /**
+   * An integer from 0 to 2^53 - 1, 7 bits a byte, lowest first (LEB128).
+   * @throws RangeError for any other number
+   */
   varint(value: number): void {
+    if (!(Number.isSafeInteger(value) && value >= 0)) {
+      throw new RangeError(`a varint is a whole number from 0 on, not ${value}`)
+    }
     let rest = value
     while (rest >= 0x80) {
       this.byte((rest % 0x80) + 0x80)

@@ -18,14 +18,16 @@ const keyIdSchema = z.string().regex(/^[A-Za-z0-9]{1,16}$/)
 /** The keys that sign drains, newest first: `id:base64url,id:base64url`. At most two are valid. */
 export const drainKeysSchema = z.string().transform((text, context) => {
   const keys = text.split(',').map((entry) => {
-    const [id, key] = entry.trim().split(':')
-    return { id: id ?? '', key: key ?? '' }
+    const [id = '', ...key] = entry.trim().split(':')
+    return { id, key: key.join(':') }
   })
   const parsed = z.array(drainKeySchema).min(1).max(2).safeParse(keys)
-  if (parsed.success) return parsed.data
+  const ids = new Set(keys.map(({ id }) => id))
+  if (parsed.success && ids.size === keys.length) return parsed.data
   context.addIssue({
     code: 'custom',
-    message: 'one or two keys as id:base64url, separated by a comma; a key has at least 32 bytes',
+    message:
+      'one or two keys as id:base64url, separated by a comma, of different ids; a key has at least 32 bytes',
   })
   return z.NEVER
 })
@@ -43,7 +45,11 @@ export function drainKeysToText(keys: readonly DrainKey[]): string {
   return keys.map(({ id, key }) => `${id}:${key}`).join(',')
 }
 
-const SECRET = /^([A-Za-z0-9]{1,16})\.([a-z0-9]{1,32})\.([A-Za-z0-9_-]{43})$/
+/**
+ * The last character of 32 bytes as base64url carries 4 bits: of those that differ in the other two,
+ * only the one that was made is the secret.
+ */
+const SECRET = /^([A-Za-z0-9]{1,16})\.([a-z0-9]{1,32})\.([A-Za-z0-9_-]{42}[AEIMQUYcgkosw048])$/
 
 const encoder = new TextEncoder()
 

@@ -9,35 +9,40 @@ export const DEDUPE_MS = 15 * 60_000
 
 export const DEDUPE_OFFSETS = 131_072
 
+/** An occurrence of an id. */
 interface Seen extends Position {
-  /** The most messages that a try of this burst said Logplex had dropped. */
+  /** How many messages this try of the burst said Logplex had dropped. */
   lostL10: number
 }
 
 export class DedupeWindow {
-  /** In the order of their last occurrence. */
-  private readonly seen = new Map<string, Seen>()
+  /**
+   * In the order of their last occurrence. Of the occurrences of an id the last one, and those
+   * before it that told of a greater loss than any after them: the first one's is the greatest.
+   */
+  private readonly seen = new Map<string, Seen[]>()
 
   /**
-   * Notes that `id` occurred at `at`, and tells of the earlier occurrence if it is a duplicate.
-   * Offsets come in ascending order.
+   * Notes that `id` occurred at `at`, and tells of the occurrences before it if it is a duplicate:
+   * the greatest loss that one of them in the window told of. Nothing from before the window counts,
+   * so that whoever starts reading there comes to the same. Offsets come in ascending order.
    */
   note(id: string, at: Position, lostL10: number): { lostL10: number } | undefined {
     this.forget(at)
-    const earlier = this.seen.get(id)
-    const duplicate = earlier !== undefined && inWindow(earlier, at) ? earlier : undefined
+    const tries = this.seen.get(id) ?? []
+    while (tries[0] !== undefined && !inWindow(tries[0], at)) tries.shift()
+    const duplicate = tries[0] && { lostL10: tries[0].lostL10 }
+    for (let last = tries.at(-1); last && last.lostL10 <= lostL10; last = tries.at(-1)) tries.pop()
+    tries.push({ offset: at.offset, timestamp: at.timestamp, lostL10 })
     this.seen.delete(id)
-    this.seen.set(id, {
-      offset: at.offset,
-      timestamp: at.timestamp,
-      lostL10: Math.max(lostL10, duplicate?.lostL10 ?? 0),
-    })
-    return duplicate && { lostL10: duplicate.lostL10 }
+    this.seen.set(id, tries)
+    return duplicate
   }
 
   private forget(now: Position): void {
-    for (const [id, seen] of this.seen) {
-      if (inWindow(seen, now)) return
+    for (const [id, tries] of this.seen) {
+      const last = tries.at(-1)
+      if (last !== undefined && inWindow(last, now)) return
       this.seen.delete(id)
     }
   }

@@ -11,8 +11,11 @@ export const FRAME_BYTES_MAX = 65_536
 /** Digits of an octet count that are read: enough for any frame taken, and for its neighbours. */
 const COUNT_DIGITS_MAX = 7
 
+/** How far the message is looked for behind a count that can't be read. */
+const COUNT_BYTES_MAX = 32
+
 /** Blank bytes passed over between frames; a newline or two is what is seen. */
-const BLANK_BYTES_MAX = 1024
+const BLANK_BYTES_MAX = 16
 
 const SPACE = 0x20
 const NEWLINE = 0x0a
@@ -40,34 +43,41 @@ export interface Cut {
  */
 export function cutFrames(body: Uint8Array, take: (start: number, end: number) => void): Cut {
   const cut: Cut = { frames: 0, malformed: 0 }
-  let at = skipBlank(body, 0)
+  const bodyEnd = blankFrom(body)
+  let at = skipBlank(body, 0, body.length)
   while (at < body.length) {
     const start = messageStart(body, at)
     const end = start < 0 ? -1 : start + octetCount(body, at)
-    if (end < 0 || end > body.length || !isWhole(body, start, end)) {
+    if (body[start] !== LESS || end > body.length || !isEnd(body, end, bodyEnd)) {
       cut.malformed += 1
-      at = nextFrame(body, (start < 0 ? at : start) + 1)
+      at = nextFrame(body, behindOpening(body, at), bodyEnd)
     } else if (end - start > FRAME_BYTES_MAX) {
       cut.malformed += 1
-      at = skipBlank(body, end)
+      at = skipBlank(body, end, body.length)
     } else {
       cut.frames += 1
       take(start, end)
-      at = skipBlank(body, end)
+      at = skipBlank(body, end, body.length)
     }
   }
   return cut
 }
 
-/**
- * Nothing stands between frames, but files and shells like to end with a newline. Bounded, or a
- * body of bad counts that all point into one long blank would be read through for each of them.
- */
-function skipBlank(body: Uint8Array, from: number): number {
+/** Nothing stands between frames, but files and shells like to end with a newline. */
+function skipBlank(body: Uint8Array, from: number, bytesMax: number): number {
   let at = from
-  const end = from + BLANK_BYTES_MAX
-  while (at < end && (body[at] === NEWLINE || body[at] === RETURN || body[at] === SPACE)) at++
+  while (at - from < bytesMax && isBlank(body[at])) at++
   return at
+}
+
+const isBlank = (byte: number | undefined): boolean =>
+  byte === NEWLINE || byte === RETURN || byte === SPACE
+
+/** Where the blanks begin that end the body. */
+function blankFrom(body: Uint8Array): number {
+  let end = body.length
+  while (end > 0 && isBlank(body[end - 1])) end--
+  return end
 }
 
 /** Where the message of the frame at `at` starts, or -1 where no count and space stand. */
@@ -83,21 +93,55 @@ function octetCount(body: Uint8Array, at: number): number {
   return value
 }
 
+/** Whether a frame begins at `at`, as far as can be told without its end. */
+function isFrameStart(body: Uint8Array, at: number): boolean {
+  const start = messageStart(body, at)
+  return start === body.length || (start > 0 && body[start] === LESS)
+}
+
+/** Whether a frame begins at `at` that ends behind a newline, before another, or with the body. */
+function isFrame(body: Uint8Array, at: number, bodyEnd: number): boolean {
+  const start = messageStart(body, at)
+  if (start < 0 || body[start] !== LESS) return false
+  const end = start + octetCount(body, at)
+  if (end > body.length) return false
+  if (end >= bodyEnd || body[end - 1] === NEWLINE) return true
+  return isFrameStart(body, skipBlank(body, end, BLANK_BYTES_MAX))
+}
+
 /**
- * Whether a message ends at `end`: at the end of the body, before another frame, or, where the next
- * frame is the bad one, behind a newline.
+ * Whether a message may end at `end`: with the body, behind a newline (the next frame may be the bad
+ * one), or before another frame. Bounded, or bad counts that all point to one place would be slow.
  */
-function isWhole(body: Uint8Array, start: number, end: number): boolean {
-  if (body[start] !== LESS) return false
-  const next = skipBlank(body, end)
-  if (next === body.length) return true
-  const nextStart = messageStart(body, next)
-  if (nextStart > 0 && body[nextStart] === LESS) return true
-  return body[end - 1] === NEWLINE
+function isEnd(body: Uint8Array, end: number, bodyEnd: number): boolean {
+  if (end >= bodyEnd || body[end - 1] === NEWLINE) return true
+  const next = skipBlank(body, end, BLANK_BYTES_MAX)
+  if (!isFrameStart(body, next)) return isCutCount(body, next)
+  if (!isDigit(body[end]) || isFrame(body, end, bodyEnd)) return true
+  // Digits before `end` are the message's own, unless the next frame is right only with them: then
+  // this count is the wrong one.
+  for (let at = end - 1; end - at < COUNT_DIGITS_MAX && isDigit(body[at]); at--) {
+    if (isFrame(body, at, bodyEnd)) return false
+  }
+  return true
+}
+
+/** Whether the body ends inside a count, as one that was cut short may. */
+function isCutCount(body: Uint8Array, at: number): boolean {
+  let end = at
+  while (end - at < COUNT_DIGITS_MAX && isDigit(body[end])) end++
+  return end === body.length
+}
+
+/** Behind the message's `<` that a wrong count stands before: that frame is not to be found again. */
+function behindOpening(body: Uint8Array, at: number): number {
+  let end = at
+  while (end - at < COUNT_BYTES_MAX && body[end] !== SPACE && body[end] !== NEWLINE) end++
+  return body[end] === SPACE && body[end + 1] === LESS ? end + 2 : at + 1
 }
 
 /** The next place from `from` on that looks like a frame, or the end of the body. */
-function nextFrame(body: Uint8Array, from: number): number {
+function nextFrame(body: Uint8Array, from: number, bodyEnd: number): number {
   for (let less = body.indexOf(LESS, from); less >= 0; less = body.indexOf(LESS, less + 1)) {
     if (body[less - 1] !== SPACE || !isPriority(body, less)) continue
     let first = less - 1
@@ -105,9 +149,7 @@ function nextFrame(body: Uint8Array, from: number): number {
     if (first === less - 1) continue
     // A message without a newline may end in digits, which then stand before the count: `00262 <`.
     for (let at = first; at < less - 1; at++) {
-      if (body[at] === ZERO) continue
-      const end = less + octetCount(body, at)
-      if (end <= body.length && isWhole(body, less, end)) return at
+      if (body[at] !== ZERO && isFrame(body, at, bodyEnd)) return at
     }
     return first
   }
@@ -256,8 +298,9 @@ export function parseTimestamp(body: Uint8Array, start: number, end: number): nu
     if (at === from || at - from > 9) return Number.NaN
     ms = Math.floor(ms)
   }
-  const offsetMs = parseOffset(body, at, end)
-  return days * 86_400_000 + hour * 3_600_000 + minute * 60_000 + second * 1000 + ms - offsetMs
+  const timeOfDayMs = hour * 3_600_000 + minute * 60_000 + second * 1000 + ms
+  const timeMs = days * 86_400_000 + timeOfDayMs - parseOffset(body, at, end)
+  return timeMs >= 0 ? timeMs : Number.NaN
 }
 
 /** `Z` or `+hh:mm`, in ms; NaN where it is neither. */
@@ -266,7 +309,10 @@ function parseOffset(body: Uint8Array, at: number, end: number): number {
   if ((byte | 0x20) === 0x7a) return at + 1 === end ? 0 : Number.NaN
   const sign = byte === 0x2b ? 1 : byte === DASH ? -1 : Number.NaN
   if (at + 6 !== end || body[at + 3] !== 0x3a) return Number.NaN
-  return sign * (digits(body, at + 1, 2) * 60 + digits(body, at + 4, 2)) * 60_000
+  const hours = digits(body, at + 1, 2)
+  const minutes = digits(body, at + 4, 2)
+  if (!(hours < 24 && minutes < 60)) return Number.NaN
+  return sign * (hours * 60 + minutes) * 60_000
 }
 
 /** Whether the bytes from `start` to `end` are the ASCII `text`. */

@@ -52,8 +52,8 @@ const UNREADABLE = -2
 /**
  * Reads the line from `start` to `end`. Keys may come in any order and unknown ones are passed
  * over. A key that comes twice counts as it came last, because what a client can write into a line
- * (path, host, fwd) stands before the router's own figures; `code` counts as it came first, for the
- * same reason.
+ * (path, host, fwd) stands before the router's own figures. `code` stands before that and counts as
+ * it came first; a line at=info has none, or has it right behind.
  * @returns false where it is no line for a request, or a value in it can't be read
  */
 export function parseRouterLine(
@@ -65,6 +65,8 @@ export function parseRouterLine(
   line.serviceMs = line.connectMs = line.status = line.bytes = ABSENT
   line.processStart = line.processEnd = line.codeStart = line.codeEnd = 0
   let isRequest = false
+  let infoEnd = -1
+  let mayClose = true
   let at = start
   while (at < end) {
     while (at < end && body[at] === SPACE) at++
@@ -73,13 +75,24 @@ export function parseRouterLine(
     if (body[at] !== EQUALS || at >= end) continue
     const keyEnd = at
     const value = at + 1
-    at = valueEnd(body, value, end)
+    at = body[value] === QUOTE && mayClose ? closingQuote(body, value + 1, end) : -1
+    if (at < 0) {
+      // Where no quote closes there is none further on: looking again would take quadratic time.
+      if (body[value] === QUOTE) mayClose = false
+      at = wordEnd(body, value, end)
+    }
     switch (keyEnd - key) {
+      case 2:
+        if (infoEnd < 0 && isText(body, key, keyEnd, 'at') && isText(body, value, at, 'info')) {
+          infoEnd = at
+        }
+        break
       case 4:
         if (isText(body, key, keyEnd, 'dyno')) {
           line.processStart = value
           line.processEnd = processEnd(body, value, at)
         } else if (line.codeStart === 0 && isText(body, key, keyEnd, 'code')) {
+          if (infoEnd >= 0 && key !== infoEnd + 1) break
           isRequest = true
           line.codeStart = value
           line.codeEnd = at
@@ -109,15 +122,19 @@ export function parseRouterLine(
   return isRequest && isReadable(body, line)
 }
 
-/** A quoted value ends at a quote before a space: paths may hold spaces, equals signs and quotes. */
-function valueEnd(body: Uint8Array, value: number, end: number): number {
-  let at = value
-  if (body[value] === QUOTE) {
-    for (at = value + 1; at < end; at++) {
-      if (body[at] === QUOTE && (at + 1 === end || body[at + 1] === SPACE)) return at + 1
-    }
-    at = value
+/**
+ * Behind the quote that ends a quoted value, or -1. It is one before a space: paths may hold spaces,
+ * equals signs and quotes.
+ */
+function closingQuote(body: Uint8Array, from: number, end: number): number {
+  for (let at = from; at < end; at++) {
+    if (body[at] === QUOTE && (at + 1 === end || body[at + 1] === SPACE)) return at + 1
   }
+  return -1
+}
+
+function wordEnd(body: Uint8Array, from: number, end: number): number {
+  let at = from
   while (at < end && body[at] !== SPACE) at++
   return at
 }

@@ -3,12 +3,18 @@ import { type Context, Hono } from 'hono'
 import type { Burst } from '../core/burst.ts'
 import { encodeBurst } from '../core/burst.ts'
 import type { Authenticate } from '../core/credential.ts'
-import { readBody } from './body.ts'
+import { discardBody, readBody } from './body.ts'
 import { herokuBurst, logplexHeaders } from './drains/heroku.ts'
 import { EdgeError } from './errors.ts'
 import type { Sink } from './sinks/sink.ts'
 
 const RAW_TOPIC = 'raw'
+
+/** Logplex gives up on a request after 5 s; a second is left for what lies between it and us. */
+const REQUEST_MS_MAX = 4000
+
+/** However slowly the body came, the log gets this long: a write on one machine takes 10 ms. */
+const PRODUCE_MS_MIN = 500
 
 export interface EdgeOptions {
   authenticate: Authenticate
@@ -36,18 +42,21 @@ export function edgeApp({ authenticate, sink, now = Date.now }: EdgeOptions): Ho
       body,
       receivedAtMs,
     )
-    if (burst.ledger.size > 0) await produce(sink, burst)
+    const budgetMs = Math.max(REQUEST_MS_MAX - (now() - receivedAtMs), PRODUCE_MS_MIN)
+    if (burst.ledger.size > 0) await produce(sink, burst, budgetMs)
     return c.body(null, 204)
   })
 
-  app.all('/drains/heroku', (c) => {
+  app.all('/drains/heroku', async (c) => {
+    await discardBody(c.req.raw)
     c.header('Allow', 'POST')
     return c.json({ error: 'a drain is posted to', status: 405 }, 405)
   })
 
   app.notFound((c) => c.json({ error: 'there is nothing here', status: 404 }, 404))
 
-  app.onError((error, c) => {
+  app.onError(async (error, c) => {
+    await discardBody(c.req.raw)
     if (!(error instanceof EdgeError)) {
       // A fault of ours is a 5xx: Logplex tries again, and nothing of the line itself is printed.
       console.error(`unexpected ${error.name} at ${c.req.path}`)
@@ -67,8 +76,9 @@ function requireContentType(c: Context, expected: string): void {
   }
 }
 
-async function produce(sink: Sink, burst: Burst): Promise<void> {
-  const [outcome] = await sink.produce(RAW_TOPIC, [{ key: burst.app, value: encodeBurst(burst) }])
+async function produce(sink: Sink, burst: Burst, budgetMs: number): Promise<void> {
+  const record = { key: burst.app, value: encodeBurst(burst) }
+  const [outcome] = await sink.produce(RAW_TOPIC, [record], budgetMs)
   if (outcome !== 'ok') {
     throw new EdgeError('log-unavailable', 'the log did not take the burst in time; try again')
   }

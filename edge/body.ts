@@ -34,6 +34,15 @@ export async function readBody(request: Request): Promise<Uint8Array> {
   }
 }
 
+/**
+ * Reads a body that nobody wants, up to the limit: with bytes unread, workerd cuts the connection,
+ * and a sender that is still writing never sees the answer.
+ */
+export async function discardBody(request: Request): Promise<void> {
+  if (request.body === null || request.bodyUsed) return
+  await collect(request.body).catch(() => {})
+}
+
 const tooLarge = (): EdgeError =>
   new EdgeError('body-too-large', `a body has at most ${BODY_BYTES_MAX} bytes, also unpacked`)
 

@@ -1,6 +1,6 @@
 import { Database } from 'bun:sqlite'
 import { afterEach, expect, test } from 'bun:test'
-import { mkdtempSync, rmSync, statSync } from 'node:fs'
+import { chmodSync, copyFileSync, mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import fc from 'fast-check'
@@ -41,6 +41,15 @@ async function readAll(log: EmbeddedLog, topic: string, partition: number): Prom
 
 const values = (records: readonly LogRecord[]) => records.map(({ value }) => value)
 const offsets = (records: readonly { offset: number }[]) => records.map(({ offset }) => offset)
+
+/** The permissions of each file in a folder, octal. */
+const modes = (folder: string) =>
+  Object.fromEntries(
+    readdirSync(folder).map((name) => [
+      name,
+      (statSync(join(folder, name)).mode & 0o777).toString(8),
+    ]),
+  )
 
 test('offsets start at 0, have no holes, and are answered in the order of the records', async () => {
   const log = open()
@@ -381,6 +390,30 @@ test('a folder is served by one log at a time', () => {
   const folder = newFolder()
   open({ folder })
   expect(() => open({ folder })).toThrow(/open in another process/)
+})
+
+test("the log's files are for their owner only, whatever the umask", async () => {
+  const before = process.umask(0o022)
+  try {
+    const folder = newFolder()
+    await open({ folder }).append('raw', [{ value: 'a' }])
+    expect(modes(folder)).toEqual({ 'log.sqlite': '600', 'log.sqlite-wal': '600' })
+    expect(process.umask()).toBe(0o022)
+  } finally {
+    process.umask(before)
+  }
+})
+
+test('files that are open to others are closed to them, also those of a log that was killed', async () => {
+  const [folder, copy] = [newFolder(), newFolder()]
+  const [sent] = await open({ folder }).append('raw', [{ value: 'a', partition: 1 }])
+  for (const name of readdirSync(folder)) {
+    copyFileSync(join(folder, name), join(copy, name))
+    chmodSync(join(copy, name), 0o664)
+  }
+  const log = open({ folder: copy })
+  expect(modes(copy)).toEqual({ 'log.sqlite': '600', 'log.sqlite-wal': '600' })
+  expect(values(await log.read('raw', 1, sent?.offset ?? 0))).toEqual(['a'])
 })
 
 test('a file of a newer version is refused with what to do', () => {

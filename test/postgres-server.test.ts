@@ -13,12 +13,8 @@ import {
 import { homedir, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import postgres from 'postgres'
-import {
-  type PostgresOptions,
-  type PostgresServer,
-  startPostgres,
-  stopLeftoverPostgres,
-} from '../db/server.ts'
+import { stopLeftoverPostgres } from '../db/leftover.ts'
+import { type PostgresOptions, type PostgresServer, startPostgres } from '../db/server.ts'
 
 /** On a busy machine an initdb takes several seconds. */
 setDefaultTimeout(30_000)

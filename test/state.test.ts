@@ -15,15 +15,12 @@ import {
   locate,
   locateDatabase,
   locateEdge,
-  lockState,
-  openState,
   ports,
   readRunning,
-  revokedPath,
   urls,
-  writeRevoked,
   writeRunning,
-} from '../batch/state.ts'
+} from '../batch/locate.ts'
+import { lockState, openState, revokedPath, writeRevoked } from '../batch/state.ts'
 
 const modulePath = join(import.meta.dir, '..', 'batch', 'state.ts')
 let dir: string

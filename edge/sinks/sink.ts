@@ -10,6 +10,6 @@ export interface SinkRecord {
 export type Outcome = 'ok' | 'retry' | 'reject'
 
 export interface Sink {
-  /** One outcome a record, in their order, within the sink's own deadline. Never throws. */
-  produce(topic: string, records: readonly SinkRecord[]): Promise<Outcome[]>
+  /** One outcome a record, in their order, after `budgetMs` at the latest. Never throws. */
+  produce(topic: string, records: readonly SinkRecord[], budgetMs: number): Promise<Outcome[]>
 }

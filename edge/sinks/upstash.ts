@@ -3,9 +3,6 @@ import { Kafka } from '@upstash/kafka'
 import * as z from 'zod'
 import type { Outcome, Sink, SinkRecord } from './sink.ts'
 
-/** Logplex gives up after 5 s; a second is left for what lies between it and us. */
-const BUDGET_MS = 4000
-
 /** What a log that wrote answers. A wrong URL may answer 200 as well, and wrote nothing. */
 const writtenSchema = z.array(z.object({ offset: z.int().min(0) }))
 
@@ -15,7 +12,7 @@ const writtenSchema = z.array(z.object({ offset: z.int().min(0) }))
  * write: the burst's id makes that harmless.
  * @param url with user and password, `https://user:password@host`
  */
-export function upstashSink(url: string, budgetMs = BUDGET_MS): Sink {
+export function upstashSink(url: string): Sink {
   const { username, password, origin, pathname } = new URL(url)
   const kafka = new Kafka({
     url: origin + pathname.replace(/\/$/, ''),
@@ -24,7 +21,7 @@ export function upstashSink(url: string, budgetMs = BUDGET_MS): Sink {
   })
   const producer = kafka.producer()
   return {
-    async produce(topic, records: readonly SinkRecord[]) {
+    async produce(topic, records: readonly SinkRecord[], budgetMs) {
       const requests = records.map(({ key, value }) => ({ topic, key, value: value.toBase64() }))
       const answered = writtenSchema.length(records.length)
       const written = producer.produceMany(requests).then(

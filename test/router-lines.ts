@@ -1,0 +1,44 @@
+/** Router lines for the tests of core/: what of them is read. */
+import { emptyRouterLine, parseRouterLine } from '../core/router-line.ts'
+import { bytesOf } from './frames.ts'
+
+/** What a line says; what it does not say is not there. */
+export interface RouterRequest {
+  service?: number
+  connect?: number
+  status?: number
+  bytes?: number
+  process?: string
+  code?: string
+}
+
+/** One record for all lines, as in the edge: nothing of a line may be left for the next. */
+const line = emptyRouterLine()
+
+export function read(text: string): RouterRequest | false {
+  const body = bytesOf(`status=999 ${text} status=999`)
+  const start = 'status=999 '.length
+  if (!parseRouterLine(body, start, start + text.length, line)) return false
+  const process = body.subarray(line.processStart, line.processEnd)
+  const code = body.subarray(line.codeStart, line.codeEnd)
+  const numbers = {
+    service: line.serviceMs,
+    connect: line.connectMs,
+    status: line.status,
+    bytes: line.bytes,
+  }
+  return {
+    ...Object.fromEntries(Object.entries(numbers).filter(([, value]) => value !== -1)),
+    ...(process.length > 0 && { process: Buffer.from(process).toString() }),
+    ...(code.length > 0 && { code: Buffer.from(code).toString() }),
+  }
+}
+
+export const FIGURES = 'dyno=web.1 connect=1ms service=18ms status=200 bytes=13'
+export const READ: RouterRequest = {
+  process: 'web',
+  connect: 1,
+  service: 18,
+  status: 200,
+  bytes: 13,
+}
