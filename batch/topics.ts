@@ -8,7 +8,6 @@ import { burstFromJson, burstJsonSchema, burstToJson } from '../core/burst-json.
 export const RAW = 'raw'
 export const AGGREGATES = 'aggregates'
 export const DEAD_LETTER = 'dead-letter'
-export const CHECK_RESULTS = 'check-results'
 
 /** Where a record stands, on every line that `shelf from` prints. */
 const positionSchema = z.object({
