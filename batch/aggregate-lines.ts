@@ -2,19 +2,20 @@
 import type { Log } from '../broker/log.ts'
 import { type Chunk, PartitionAggregator } from '../core/aggregate.ts'
 import { toAggregateRecords } from '../core/aggregate-record.ts'
+import type { Position } from '../core/chunk.ts'
 import { locateLog } from './locate.ts'
 import { pause } from './loop.ts'
 import { lineBatches, parseLine, writeOut } from './ndjson.ts'
 import { openLog } from './open-log.ts'
 import { say } from './program.ts'
 import { stepEnd } from './tick.ts'
-import { RAW, rawLineContent, rawLineSchema } from './topics.ts'
+import { RAW, type RawLine, rawLineContent, rawLineSchema } from './topics.ts'
 
 /** How often open chunks are looked at: with it, freshness is the same as without the pipe. */
 const TICK_CHECK_MS = 250
 
 /**
- * Each partition's lines are in their order and without holes, as `shelf from raw` prints them; the
+ * Each partition's lines are in their order, as `shelf from raw` prints them; a hole is a loss. The
  * first one is taken as the start of a chunk. A chunk that no line closes is not written: somebody
  * else may still add to it.
  */
@@ -22,6 +23,7 @@ export async function aggregateLines(signal: AbortSignal): Promise<void> {
   const aggregators = new Map<number, PartitionAggregator>()
   const ended = new AbortController()
   const ticking = closeQuietPartitions(aggregators, AbortSignal.any([signal, ended.signal]))
+  const nextOffsets = new Map<number, number>()
   let number = 0
   for await (const lines of lineBatches(Bun.stdin.stream(), signal)) {
     let out = ''
@@ -30,7 +32,16 @@ export async function aggregateLines(signal: AbortSignal): Promise<void> {
       const line = parseLine(rawLineSchema, text, number)
       const aggregator = aggregators.get(line.partition) ?? new PartitionAggregator()
       aggregators.set(line.partition, aggregator)
-      out += printChunk(line.partition, pushLine(aggregator, line))
+      const position = { offset: line.offset, timestamp: Date.parse(line.timestamp) }
+      const next = nextOffsets.get(line.partition) ?? line.offset
+      if (line.offset > next) {
+        say(
+          `aggregate: partition ${line.partition} lacks the offsets ${next} to ${line.offset - 1}`,
+        )
+        for (const chunk of aggregator.gap(next, position)) out += printChunk(line.partition, chunk)
+      }
+      nextOffsets.set(line.partition, line.offset + 1)
+      out += printChunk(line.partition, pushLine(aggregator, line, position))
     }
     if (out !== '') await writeOut(out)
   }
@@ -45,9 +56,9 @@ export async function aggregateLines(signal: AbortSignal): Promise<void> {
 
 function pushLine(
   aggregator: PartitionAggregator,
-  line: Parameters<typeof rawLineContent>[0],
+  line: RawLine,
+  position: Position,
 ): Chunk | undefined {
-  const position = { offset: line.offset, timestamp: Date.parse(line.timestamp) }
   const content = rawLineContent(line)
   if (content !== undefined && 'undecodable' in content) {
     const key = 'key' in line ? line.key : null

@@ -3,9 +3,11 @@
  * memory of its own: it goes on from the tail of its own output. Two of it on one partition write
  * the same records twice, and nothing breaks.
  */
+import { z } from 'zod'
 import type { Log, LogRecord, NewRecord } from '../broker/log.ts'
-import { type Chunk, PartitionAggregator } from '../core/aggregate.ts'
+import { type Chunk, type DeadLetter, PartitionAggregator } from '../core/aggregate.ts'
 import {
+  AGGREGATE_VERSION,
   type AggregateRecord,
   aggregateRecordSchema,
   toAggregateRecords,
@@ -17,6 +19,7 @@ import { eachPartition, partitionsOf, patiently } from './loop.ts'
 import { inputIsPiped } from './ndjson.ts'
 import { openLog } from './open-log.ts'
 import type { Program } from './program.ts'
+import { refuseAnotherLog } from './same-log.ts'
 import { stepEnd } from './tick.ts'
 import { AGGREGATES, DEAD_LETTER, RAW, textOf } from './topics.ts'
 
@@ -25,6 +28,8 @@ const IDLE_WAIT_MS = 10_000
 
 /** How long after a tick the next may follow: the broker's clock may be behind ours. */
 const TICK_PAUSE_MS = 250
+
+const versionSchema = z.object({ version: z.int() })
 
 /** How far back the tail of the output is searched for a record that is one. */
 const TAIL_RECORDS_MAX = 1000
@@ -98,25 +103,27 @@ async function isGap(log: Log, partition: number, next: number): Promise<boolean
 async function writeChunks(log: Log, partition: number, chunks: readonly Chunk[]): Promise<void> {
   const letters = chunks.flatMap((chunk) => chunk.deadLetters)
   if (letters.length > 0) {
-    await log.append(
-      DEAD_LETTER,
-      letters.map(({ record, code, message }) => ({
-        ...(record.key === null ? {} : { key: record.key }),
-        value: JSON.stringify({
-          topic: RAW,
-          partition,
-          offset: record.offset,
-          code,
-          message,
-          value: typeof record.value === 'string' ? record.value : record.value.toBase64(),
-        }),
-      })),
-    )
+    const records = letters.map((letter) => deadLetterRecord(partition, letter))
+    for (const batch of inBatches(records)) await log.append(DEAD_LETTER, batch)
   }
   const records = chunks
     .flatMap((chunk) => toAggregateRecords(partition, chunk))
     .map((record): NewRecord => ({ partition, value: JSON.stringify(record) }))
   for (const batch of inBatches(records)) await log.append(AGGREGATES, batch)
+}
+
+/** Longest value that a dead letter repeats: with what stands around it, it stays below 1 MB. */
+const DEAD_VALUE_CHARS_MAX = 900_000
+
+function deadLetterRecord(partition: number, { record, code, message }: DeadLetter): NewRecord {
+  const value = typeof record.value === 'string' ? record.value : record.value.toBase64()
+  return {
+    ...(record.key === null ? {} : { key: record.key }),
+    value: JSON.stringify({
+      ...{ topic: RAW, partition, offset: record.offset, code, message },
+      value: value.slice(0, DEAD_VALUE_CHARS_MAX),
+    }),
+  }
 }
 
 /** Well under the bound of a request to the broker, 16 MiB. */
@@ -147,8 +154,10 @@ async function startingPlace(
   aggregator: PartitionAggregator,
 ): Promise<number> {
   const tail = await lastAggregate(log, partition)
+  // Nothing written yet: all that was ever logged is due, and what is gone of it is a gap.
+  if (tail === undefined) return 0
+  await refuseAnotherLog(log, partition, tail.to, Date.parse(tail.watermark))
   const earliest = await log.offsetAt(RAW, partition, 'earliest')
-  if (tail === undefined) return earliest
   const place = tail.part + 1 === tail.parts ? tail.to : tail.from
   const oldest = await log.offsetAt(RAW, partition, Date.parse(tail.watermark) - DEDUPE_MS)
   let at = Math.max(earliest, Math.min(oldest, place), place - DEDUPE_OFFSETS)
@@ -175,12 +184,24 @@ async function lastAggregate(log: Log, partition: number): Promise<AggregateReco
   return undefined
 }
 
-/** What a record of aggregates holds; undefined where it is none. */
+/**
+ * What a record of aggregates holds; undefined where it is none.
+ * @throws Error for a record of a newer Shelf: to pass over it would lose it
+ */
 export function parseAggregate(record: LogRecord): AggregateRecord | undefined {
+  let json: unknown
   try {
-    const parsed = aggregateRecordSchema.safeParse(JSON.parse(textOf(record.value)))
-    return parsed.success && parsed.data.partition === record.partition ? parsed.data : undefined
+    json = JSON.parse(textOf(record.value))
   } catch {
     return undefined
   }
+  const version = versionSchema.safeParse(json).data?.version ?? 0
+  if (version > AGGREGATE_VERSION) {
+    throw new Error(
+      `offset ${record.offset} of ${AGGREGATES} was written by a newer Shelf (version ${version}): ` +
+        'update this one',
+    )
+  }
+  const parsed = aggregateRecordSchema.safeParse(json)
+  return parsed.success && parsed.data.partition === record.partition ? parsed.data : undefined
 }

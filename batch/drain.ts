@@ -1,6 +1,6 @@
 /** `shelf drain add|list|revoke`: the credentials with which apps send their logs. */
 import { connect, type Sql } from '../db/client.ts'
-import { addDrain, drainKeys, drainUrl, listDrains, revokeDrain } from './drains.ts'
+import { addDrain, drainUrl, listDrains, metricsUrl, revokeDrain, signingKeys } from './drains.ts'
 import { locateDatabase, locateEdge, readRunning } from './locate.ts'
 import { writeOut } from './ndjson.ts'
 import { type Arguments, type Program, say, UsageError } from './program.ts'
@@ -12,6 +12,7 @@ export const drain: Program = {
   details: `
   add APP     prints the URL of a new drain, its only line on stdout:
               heroku drains:add "$(shelf drain add my-app)" -a my-app
+              and on stderr the HEROKU_METRICS_URL for its language runtime
   list [APP]  prints the drains: id, app, key, issued, revoked
   revoke ID   makes the edge refuse a drain, from now on`,
   options: {
@@ -35,14 +36,16 @@ export const drain: Program = {
 async function add(sql: Sql, { text, flags, positionals }: Arguments): Promise<void> {
   const [, app] = positionals
   if (app === undefined) throw new UsageError('usage: shelf drain add APP')
-  const [key] = drainKeys(process.env)
+  const [key] = signingKeys(process.env)
   if (key === undefined) throw new Error('there is no key to sign a drain with')
   const edgeUrl = text.edge ?? locateEdge(process.env)
   if (flags['dry-run']) {
     say(`would issue a drain for ${app} at ${edgeUrl}, signed with key ${key.id}`)
     return
   }
-  await writeOut(`${await drainUrl(edgeUrl, key, await addDrain(sql, key, app))}\n`)
+  const url = await drainUrl(edgeUrl, key, await addDrain(sql, key, app))
+  say(`for the metrics of language runtimes: HEROKU_METRICS_URL=${metricsUrl(url)}`)
+  await writeOut(`${url}\n`)
 }
 
 async function list(sql: Sql, { positionals }: Arguments): Promise<void> {
@@ -62,10 +65,10 @@ async function revoke(sql: Sql, { flags, positionals }: Arguments): Promise<void
   }
   const revoked = await revokeDrain(sql, id)
   const dir = stateDir(process.env)
-  if (readRunning(dir) !== undefined) {
+  if (readRunning(dir)?.urls.postgres === locateDatabase(process.env)) {
     writeRevoked(dir, revoked)
     say(`revoked ${id}; the edge of this stack refuses it within a second`)
   } else {
-    say(`revoked ${id}. Tell the edge: SHELF_REVOKED=${revoked.join(',')}`)
+    say(`revoked ${id}. Tell the edge: SHELF_REVOKED=${revoked.join()}`)
   }
 }

@@ -3,9 +3,9 @@ import { randomBytes } from 'node:crypto'
 import { z } from 'zod'
 import { appNameSchema, type DrainKey, drainKeysSchema, drainSecret } from '../core/credential.ts'
 import { connect, type Sql } from '../db/client.ts'
-import { locateDatabase, locateEdge } from './locate.ts'
+import { readRunning, runningUrls } from './locate.ts'
 import { UsageError } from './program.ts'
-import { type Environment, openState, type State, stateDir, writeRevoked } from './state.ts'
+import { type Environment, openState, stateDir } from './state.ts'
 
 /** The app that `shelf up` makes a drain for. */
 const DEMO_APP = 'demo'
@@ -19,14 +19,24 @@ export interface Drain {
 }
 
 /**
- * The keys that sign drains: SHELF_DRAIN_KEYS, or those of the state folder. The first signs.
+ * The keys that sign drains for an edge elsewhere: SHELF_DRAIN_KEYS, or for this stack's, those of
+ * its state folder. A drain signed with another key would be refused.
+ * @throws UsageError without either
+ */
+export function signingKeys(env: Environment): DrainKey[] {
+  if (env.SHELF_DRAIN_KEYS || readRunning(stateDir(env)) !== undefined) return drainKeys(env)
+  throw new UsageError('no stack is running here: set SHELF_DRAIN_KEYS to the keys of your edge')
+}
+
+/**
+ * The keys of a stack: SHELF_DRAIN_KEYS, or those of the state folder. The first signs.
  * @throws UsageError where SHELF_DRAIN_KEYS can't be read
  */
 export function drainKeys(env: Environment): DrainKey[] {
   if (!env.SHELF_DRAIN_KEYS) return openState(stateDir(env)).drainKeys
   const parsed = drainKeysSchema.safeParse(env.SHELF_DRAIN_KEYS)
   if (!parsed.success) throw new UsageError(`SHELF_DRAIN_KEYS: ${z.prettifyError(parsed.error)}`)
-  return parsed.data
+  return [...parsed.data]
 }
 
 /** The URL of a drain as its sender gets it, credentials in it. */
@@ -39,6 +49,12 @@ export async function drainUrl(
   url.username = drain.app
   url.password = await drainSecret(key, drain.app, drain.id)
   return url.href
+}
+
+/** Where the agents of language runtimes post, as HEROKU_METRICS_URL wants it. */
+export function metricsUrl(drainUrl: string): string {
+  const url = new URL(drainUrl)
+  return `${url.origin}${url.pathname}/metrics/${url.username}/${url.password}`
 }
 
 /** Issues a drain for `app`. @throws UsageError for what is no name of an app */
@@ -75,29 +91,38 @@ async function revokedDrains(sql: Sql): Promise<string[]> {
   return rows.map(({ id }) => id)
 }
 
-/** The drain of app `demo` on this stack, issued at the first start; and the edge's deny list. */
+/** The drain of app `demo`, issued when it is first asked for. `keys`: those that the edge holds. */
 export async function demoDrainUrl(
-  state: State,
+  keys: readonly DrainKey[],
   databaseUrl: string,
   edgeUrl: string,
 ): Promise<string> {
   const sql = connect(databaseUrl, { max: 1 })
   try {
-    writeRevoked(state.dir, await revokedDrains(sql))
-    const drains = await listDrains(sql, DEMO_APP)
-    for (const drain of drains) {
-      const key = state.drainKeys.find(({ id }) => id === drain.keyId)
+    for (const drain of await listDrains(sql, DEMO_APP)) {
+      const key = keys.find(({ id }) => id === drain.keyId)
       if (drain.revokedAt === null && key) return await drainUrl(edgeUrl, key, drain)
     }
-    const [key] = state.drainKeys
-    if (key === undefined) throw new Error(`${state.dir} holds no drain key`)
+    const [key] = keys
+    if (key === undefined) throw new Error('there is no key to sign a drain with')
     return await drainUrl(edgeUrl, key, await addDrain(sql, key, DEMO_APP))
   } finally {
     await sql.end({ timeout: 5 })
   }
 }
 
-/** The drain of app `demo` on the stack that runs here. */
+/** The deny list of the database, for the edge. */
+export async function readRevoked(databaseUrl: string): Promise<string[]> {
+  const sql = connect(databaseUrl, { max: 1 })
+  try {
+    return await revokedDrains(sql)
+  } finally {
+    await sql.end({ timeout: 5 })
+  }
+}
+
+/** The drain of app `demo` on the stack that runs here: with its own database, whatever else is set. */
 export async function runningDrainUrl(env: Environment): Promise<string> {
-  return await demoDrainUrl(openState(stateDir(env)), locateDatabase(env), locateEdge(env))
+  const urls = runningUrls(env)
+  return await demoDrainUrl(drainKeys(env), urls.postgres, urls.edge)
 }

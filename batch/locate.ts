@@ -92,7 +92,8 @@ export function locateEdge(env: Environment): string {
   return runningUrls(env, 'name the edge with --edge URL').edge
 }
 
-function runningUrls(env: Environment, otherwise = 'set DATABASE_URL and SHELF_LOG'): Urls {
+/** Where the running stack listens. Throws an Error when there is none. */
+export function runningUrls(env: Environment, otherwise = 'set DATABASE_URL and SHELF_LOG'): Urls {
   const running = readRunning(stateDir(env))
   if (running) return running.urls
   throw new Error(`no stack found in ${stateDir(env)}: npm start, or ${otherwise}`)

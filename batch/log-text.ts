@@ -1,5 +1,6 @@
 /** Log text as drain messages: lines as `heroku logs` prints them, or drain bodies ready made. */
-import { cutFrames, parseTimestamp } from '../core/logplex.ts'
+import { cutFrames } from '../core/frames.ts'
+import { parseTimestamp } from '../core/timestamp.ts'
 
 /** Producers split a message at 10,000 bytes, "Logplex max" (log-shuttle, DefaultMaxLineLength). */
 const TEXT_BYTES_MAX = 10_000

@@ -1,10 +1,13 @@
 /** What the long-running programs share: a worker a partition, patience when something is down. */
 import { LogError } from '../broker/error.ts'
-import { say } from './program.ts'
+import { say, UsageError } from './program.ts'
 
 /** Pause before a worker tries again, doubled each time: a broker that restarts is back in 1 s. */
 const PAUSE_MS_FIRST = 100
 const PAUSE_MS_MAX = 5000
+
+/** And before it tries again what is no passing fault: a person has to do something first. */
+const PAUSE_MS_STUCK = 30_000
 
 /** Whether the same may go better later: the log or PostgreSQL is away, or refused for now. */
 export function isPassing(error: unknown): boolean {
@@ -12,16 +15,19 @@ export function isPassing(error: unknown): boolean {
   if (!(error instanceof Error) || !('code' in error) || typeof error.code !== 'string')
     return false
   // Connection faults of postgres.js and of the system; classes 08 (connection), 40 (rollback),
-  // 53 (resources, a full disk among them), 57 (operator), 58 (system) of PostgreSQL's errors.
+  // 53 (resources, a full disk among them), 57 (operator), 58 (system) of PostgreSQL's errors, and
+  // 25006: read only, as after a failover.
   return (
-    /^(CONNECTION_|CONNECT_TIMEOUT|ECONN|EPIPE|ENOTFOUND|ETIMEDOUT)/.test(error.code) ||
-    /^(08|40|53|57|58)...$/.test(error.code)
+    /^(CONNECTION_|CONNECT_TIMEOUT|ECONN|EPIPE|ENOTFOUND|ETIMEDOUT|EAI_|E(?:HOST|NET)UNREACH)/.test(
+      error.code,
+    ) || /^(08...|40...|53...|57...|58...|25006)$/.test(error.code)
   )
 }
 
 /**
- * Runs `work` until it returns or `signal` says to stop. Where it fails in passing it is run again
- * after a pause, and a line says so once; it must be able to start anew from what is durable.
+ * Runs `work` until it returns or `signal` says to stop. Where it fails it is run again after a
+ * pause, and a line says so; it must be able to start anew from what is durable. What is no passing
+ * fault is tried again as well, seldom: one partition that is stuck must not stop the others.
  */
 export async function patiently(
   name: string,
@@ -37,11 +43,13 @@ export async function patiently(
       })
     } catch (error) {
       if (signal.aborted) return
-      if (!isPassing(error)) throw error
       failures += 1
       const words = error instanceof Error ? error.message : String(error)
-      if (failures === 1) say(`${name}: waiting, ${words}`)
-      await pause(Math.min(PAUSE_MS_FIRST * 2 ** (failures - 1), PAUSE_MS_MAX), signal)
+      const passing = isPassing(error)
+      if (!passing) say(`${name}: stuck, ${words}`)
+      else if (failures === 1) say(`${name}: waiting, ${words}`)
+      const pauseMs = Math.min(PAUSE_MS_FIRST * 2 ** (failures - 1), PAUSE_MS_MAX)
+      await pause(passing ? pauseMs : PAUSE_MS_STUCK, signal)
     }
   }
 }
@@ -99,7 +107,8 @@ export function eachPartition(
 /** How many partitions a topic has. */
 export function partitionsOf(topics: Record<string, number>, topic: string): number {
   const partitions = topics[topic]
-  if (partitions === undefined)
-    throw new Error(`the log has no topic ${topic}: shelf migrate makes it`)
+  if (partitions === undefined) {
+    throw new UsageError(`the log has no topic ${topic}; it has ${Object.keys(topics).join(', ')}`)
+  }
   return partitions
 }

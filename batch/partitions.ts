@@ -19,8 +19,9 @@ export async function makePartitions(sql: Sql, records: readonly AggregateRecord
   const today = Math.floor(Date.now() / DAY_MS)
   const missing = new Set<number>()
   for (const { cells, ledger } of records) {
-    for (const { bucket } of [...cells, ...ledger]) {
-      const day = Math.floor(Date.parse(bucket) / DAY_MS)
+    for (const row of [...cells, ...ledger]) {
+      if (!('bucket' in row)) continue
+      const day = Math.floor(Date.parse(row.bucket) / DAY_MS)
       if (day >= today - DAYS_BACK && day <= today + 1 && !known.has(day)) missing.add(day)
     }
   }

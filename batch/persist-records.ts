@@ -2,16 +2,26 @@
  * The one transaction of persist: records of one partition merged into rows, and the place moved
  * behind them. Each record counts once, whatever dies when, and whoever tries.
  */
-import {
-  type AggregateRecord,
-  ledgerCellFromWire,
-  requestCellFromWire,
-} from '../core/aggregate-record.ts'
+import { type AggregateRecord, ledgerCellFromWire } from '../core/aggregate-record.ts'
 import { Cells } from '../core/cell.ts'
+import { addWireCell, type WireCell } from '../core/cell-wire.ts'
 import { minuteOf } from '../core/ledger.ts'
 import type { Sql, Transaction } from '../db/client.ts'
+import { type Limits, loadLimits } from '../db/limits.ts'
 import { mergeCells } from '../db/merge-cells.ts'
 import { makePartitions } from './partitions.ts'
+import { setting } from './program.ts'
+
+/** Names that an app may have in a minute; what is over goes to `other`. */
+const LIMITS = {
+  processes: setting('SHELF_PROCESSES_MAX', 64),
+  names: setting('SHELF_NAMES_MAX', 500),
+}
+
+interface Minute {
+  app: string
+  bucketMs: number
+}
 
 /** The place in a partition: raw offsets before `from`, and parts before `part` of the chunk there. */
 interface Place {
@@ -44,52 +54,93 @@ export async function persistRecords(
       select next_from as "from", next_part as part from shelf.progress
       where partition = ${partition} for update ${skip}`
     if (row === undefined) return false
-    const { cells, place, watermark } = accept(records, row)
-    await mergeCells(transaction, cells)
-    await moveTo(transaction, partition, place, watermark, nextOffset)
+    const fresh = behind(records, row)
+    const limits = await loadLimits(transaction, minutesOf(fresh), LIMITS)
+    await mergeCells(transaction, cellsOf(fresh, row, limits))
+    await moveTo(transaction, partition, fresh, nextOffset)
     return true
   })
 }
 
-/** The cells of the records that are not before `place`, and the place behind them. */
-function accept(
-  records: readonly AggregateRecord[],
-  start: Place,
-): { cells: Cells; place: Place; watermark: string | undefined } {
+/** The records that are not before `place`, each once. */
+function behind(records: readonly AggregateRecord[], place: Place): AggregateRecord[] {
+  let { from, part } = place
+  return records.filter((record) => {
+    if (record.from < from || (record.from === from && record.part < part)) return false
+    ;({ from, part } = placeBehind(record))
+    return true
+  })
+}
+
+function placeBehind({ from, to, part, parts }: AggregateRecord): Place {
+  return part + 1 === parts ? { from: to, part: 0 } : { from, part: part + 1 }
+}
+
+/** The minutes of apps whose names are limited. */
+function* minutesOf(records: readonly AggregateRecord[]): Generator<Minute> {
+  for (const { cells } of records) {
+    for (const cell of cells) {
+      if ('bucket' in cell) yield { app: cell.app, bucketMs: Date.parse(cell.bucket) }
+    }
+  }
+}
+
+/** All that the records hold, names limited in the order of the log: so a replay limits alike. */
+function cellsOf(records: readonly AggregateRecord[], start: Place, limits: Limits): Cells {
   const cells = new Cells()
   let place = start
-  let watermark: string | undefined
   for (const record of records) {
-    const { from, to, part, parts } = record
-    if (from < place.from || (from === place.from && part < place.part)) continue
     // Chunks join without holes: a jump means that records were deleted before we read them.
-    if (place.from > 0 && from > place.from) {
-      cells.addLedger('', minuteOf(Date.parse(record.watermark)), { lostLog: from - place.from })
+    if (record.from > place.from) {
+      const lostLog = record.from - place.from
+      cells.addLedger('', minuteOf(Date.parse(record.watermark)), { lostLog })
     }
-    for (const cell of record.cells) cells.mergeRequestCell(requestCellFromWire(cell))
+    for (const cell of record.cells) addWireCell(cells, limited(cell, limits, cells))
     for (const row of record.ledger) {
       const { app, bucketMs, counts } = ledgerCellFromWire(row)
       cells.addLedger(app, bucketMs, counts)
     }
-    place = part + 1 === parts ? { from: to, part: 0 } : { from, part: part + 1 }
-    watermark = record.watermark
+    place = placeBehind(record)
   }
-  return { cells, place, watermark }
+  return cells
+}
+
+/** The cell, or its share of `other`, which the ledger counts. */
+function limited(cell: WireCell, limits: Limits, cells: Cells): WireCell {
+  if (!('bucket' in cell)) return cell
+  const bucketMs = Date.parse(cell.bucket)
+  const process = limits.process(cell.app, bucketMs, cell.process)
+  const metric =
+    cell.kind === 'requests' ? undefined : limits.name(cell.app, bucketMs, cell.name, cell.source)
+  const isSame = metric === undefined || ('name' in cell && metric.name === cell.name)
+  if (isSame && process === cell.process) return cell
+  cells.addLedger(cell.app, bucketMs, { overLimit: valuesIn(cell) })
+  return { ...cell, process, ...metric }
+}
+
+function valuesIn(cell: WireCell): number {
+  if (cell.kind === 'requests') return cell.requests
+  if (cell.kind === 'gauge') return cell.count
+  if (cell.kind !== 'histogram') return 1
+  return cell.histogram.counts.reduce((sum, n) => sum + n, cell.histogram.zero)
 }
 
 async function moveTo(
   sql: Transaction,
   partition: number,
-  place: Place,
-  watermark: string | undefined,
+  records: readonly AggregateRecord[],
   nextOffset: number | undefined,
 ): Promise<void> {
+  const last = records[records.length - 1]
+  const place = last === undefined ? undefined : placeBehind(last)
+  // Of whole chunks only: the watermark is the time of the record before the place.
+  const watermark = records.findLast((record) => placeBehind(record).part === 0)?.watermark
   await sql`
     update shelf.progress set
-      next_from = ${place.from},
-      next_part = ${place.part},
+      next_from = coalesce(${place?.from ?? null}, next_from),
+      next_part = coalesce(${place?.part ?? null}, next_part),
       next_offset = greatest(next_offset, ${nextOffset ?? 0}),
-      watermark = greatest(watermark, ${watermark ?? null}::timestamptz),
+      watermark = coalesce(${watermark ?? null}::timestamptz, watermark),
       updated_at = now()
     where partition = ${partition}`
 }

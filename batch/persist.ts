@@ -14,6 +14,7 @@ import { openLog } from './open-log.ts'
 import { persistLines } from './persist-lines.ts'
 import { persistRecords } from './persist-records.ts'
 import { type Program, say } from './program.ts'
+import { refuseAnotherLog } from './same-log.ts'
 import { AGGREGATES } from './topics.ts'
 
 /** How long a read waits for records. */
@@ -65,6 +66,7 @@ async function persistPartition(
   succeeded: () => void,
 ): Promise<void> {
   await sql`insert into shelf.progress (partition) values (${partition}) on conflict do nothing`
+  await refuseReplacedLog(log, sql, partition)
   while (!signal.aborted) {
     const [row] = await sql<{ nextOffset: number }[]>`
       select next_offset as "nextOffset" from shelf.progress where partition = ${partition}`
@@ -76,7 +78,7 @@ async function persistPartition(
     })
     const last = found[found.length - 1]
     if (last === undefined) {
-      await refuseAnotherLog(log, partition, nextOffset)
+      await refuseReplacedLog(log, sql, partition)
       continue
     }
     const records: AggregateRecord[] = []
@@ -94,13 +96,18 @@ async function persistPartition(
   }
 }
 
-/** A log that is shorter than what was read of it is another one: to go on would lose it silently. */
-async function refuseAnotherLog(log: Log, partition: number, nextOffset: number): Promise<void> {
+/** Rows that were made from another log, or from more of this one than there is, are no beginning. */
+async function refuseReplacedLog(log: Log, sql: Sql, partition: number): Promise<void> {
+  const [row] = await sql<{ from: number; offset: number; watermark: Date | null }[]>`
+    select next_from as "from", next_offset as "offset", watermark from shelf.progress
+    where partition = ${partition}`
+  if (row === undefined || row.watermark === null) return
+  await refuseAnotherLog(log, partition, row.from, row.watermark.getTime())
   const latest = await log.offsetAt(AGGREGATES, partition, 'latest')
-  if (latest >= nextOffset) return
-  throw new Error(
-    `partition ${partition} of ${AGGREGATES} ends at ${latest}, but the database has read up to ` +
-      `${nextOffset}: this is not the log that it was filled from. Point DATABASE_URL at an empty ` +
-      'database, or SHELF_LOG at the right log',
-  )
+  if (latest < row.offset) {
+    throw new Error(
+      `partition ${partition} of ${AGGREGATES} ends at ${latest}, but was read up to ${row.offset}: ` +
+        'it was recreated. Read it from its start: update shelf.progress set next_offset = 0',
+    )
+  }
 }

@@ -74,7 +74,8 @@ export function helpOf(program: Program): string {
     return [value === undefined ? flag : `${flag} ${value}`, help]
   })
   rows.push(['-h, --help', 'this help'])
-  const details = program.details === undefined ? '' : `\n${program.details.trim()}\n`
+  const details =
+    program.details === undefined ? '' : `\n${program.details.replace(/^\n/, '').trimEnd()}\n`
   return `usage: shelf ${program.usage}\n\n${program.summary}\n${details}\n${table(rows)}`
 }
 
@@ -89,4 +90,11 @@ export function table(rows: readonly Row[]): string {
 /** A word to the person at the terminal: stderr, one line. */
 export function say(text: string): void {
   process.stderr.write(`${text}\n`)
+}
+
+/** A setting of the environment that is a whole number from 1 on. @throws UsageError */
+export function setting(name: string, otherwise: number): number {
+  const value = Number(process.env[name] || otherwise)
+  if (Number.isInteger(value) && value >= 1) return value
+  throw new UsageError(`${name} must be a whole number from 1 on, not ${process.env[name]}`)
 }

@@ -50,6 +50,10 @@ const programs: Record<string, { summary: string; load: () => Promise<Program> }
     summary: 'send log text to a drain',
     load: async () => (await import('./send.ts')).send,
   },
+  demo: {
+    summary: 'send the log of a lifelike app',
+    load: async () => (await import('./demo.ts')).demo,
+  },
   migrate: {
     summary: 'bring the database to the schema of this version',
     load: async () => migrateProgram,
@@ -121,12 +125,12 @@ async function main(argv: string[]): Promise<number> {
     say(`shelf: there is no program ${name}; shelf --help names them`)
     return EXIT.usage
   }
-  const program = await entry.load()
-  if (rest.includes('--help') || rest.includes('-h')) {
-    await writeOut(helpOf(program))
-    return EXIT.done
-  }
   try {
+    const program = await entry.load()
+    if (rest.includes('--help') || rest.includes('-h')) {
+      await writeOut(helpOf(program))
+      return EXIT.done
+    }
     const args = parseProgramArgs(program, rest)
     await program.run(args, name === 'up' ? new AbortController().signal : stopSignal())
     return EXIT.done

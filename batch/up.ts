@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { drainKeysToText } from '../core/credential.ts'
 import { stopLeftoverPostgres } from '../db/leftover.ts'
 import { startPostgres } from '../db/server.ts'
-import { demoDrainUrl, drainKeys } from './drains.ts'
+import { demoDrainUrl, drainKeys, readRevoked } from './drains.ts'
 import {
   clearRunning,
   ports as portsFor,
@@ -23,6 +23,7 @@ import {
   revokedPath,
   type State,
   stateDir,
+  writeRevoked,
 } from './state.ts'
 import { command, type Program, Supervisor } from './supervisor.ts'
 
@@ -85,6 +86,7 @@ async function start(
   if (ownPostgres) needed.set(ports.postgres, 'PostgreSQL')
   await checkPorts(needed, wasKilled ? RELEASE_MS_MAX : 0)
 
+  const keys = drainKeys({ ...env, SHELF_DIR: state.dir })
   const shared = { ...env, SHELF_DIR: state.dir, SHELF_LOG: urls.broker }
   const program = (path: string) => [process.execPath, join(import.meta.dir, '..', path)]
   const starting: Promise<unknown>[] = []
@@ -113,13 +115,15 @@ async function start(
     env: {
       ...shared,
       SHELF_EDGE_PORT: String(ports.edge),
-      SHELF_DRAIN_KEYS: drainKeysToText(drainKeys({ ...env, SHELF_DIR: state.dir })),
+      SHELF_DRAIN_KEYS: drainKeysToText(keys),
       SHELF_REVOKED_FILE: revokedPath(state.dir),
     },
     ready: { url: `${urls.edge}/healthz` },
   })
   starting.push(supervisor.start(edge))
   await Promise.all(starting)
+  // The database knows what was revoked; the edge follows the file from now on.
+  writeRevoked(state.dir, await readRevoked(urls.postgres))
   const worker = command({
     name: 'worker',
     argv: [...program('batch/shelf.ts'), 'run'],
@@ -127,7 +131,7 @@ async function start(
     ready: { line: 'ready' },
   })
   await supervisor.start(worker)
-  const drainUrl = await demoDrainUrl(state, urls.postgres, urls.edge)
+  const drainUrl = await demoDrainUrl(keys, urls.postgres, urls.edge)
   writeRunning(state.dir, ports, urls)
   const lines = { drain: drainUrl, postgres: urls.postgres, broker: urls.broker }
   for (const [name, url] of Object.entries(lines)) console.log(`${name.padEnd(10)}${url}`)

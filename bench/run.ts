@@ -1,5 +1,6 @@
 /** `npm run bench -- [NAME…] [--seconds N] [--rate N] [--json FILE]`: measures, and prints tables. */
 import { parseArgs } from 'node:util'
+import { benchIgnore } from './ignore.ts'
 import { benchStack } from './stack.ts'
 
 /** One figure: ours, what people would use instead if there is such a thing, and the bar. */
@@ -21,6 +22,7 @@ export interface BenchOptions {
 }
 
 const benches: Record<string, (options: BenchOptions) => Promise<Figure[]>> = {
+  ignore: benchIgnore,
   stack: benchStack,
 }
 

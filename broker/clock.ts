@@ -21,3 +21,15 @@ export function logClock(
     return Math.floor(atMs)
   }
 }
+
+/**
+ * The wall clock, but never ahead of the time that passed since the start: retention must not
+ * delete what is young because somebody set the clock forward.
+ */
+export function steadyClock(
+  wallMs: () => number,
+  elapsedMs: () => number = () => performance.now(),
+): () => number {
+  const startMs = wallMs() - elapsedMs()
+  return () => Math.min(wallMs(), startMs + elapsedMs())
+}

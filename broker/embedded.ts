@@ -2,7 +2,7 @@
  * The embedded log: Kafka's topics on one machine, durable in one SQLite file.
  */
 
-import { logClock } from './clock.ts'
+import { logClock, steadyClock } from './clock.ts'
 import { Commits } from './commits.ts'
 import type { BrokerLog, FetchedRecord, Place, TopicRecord } from './dialect.ts'
 import { LogError } from './error.ts'
@@ -36,6 +36,8 @@ export interface EmbeddedLogOptions {
   topics: Readonly<Record<string, TopicOptions>>
   /** The wall clock, Unix ms. */
   wallMs?: () => number
+  /** A clock that nobody sets, ms. */
+  elapsedMs?: () => number
   /** Told in one line of what failed while nobody waited for it. */
   report?: (line: string) => void
 }
@@ -48,21 +50,26 @@ export class EmbeddedLog implements BrokerLog {
   readonly #retentionMs: (topic: string) => number
   readonly #wallMs: () => number
   readonly #retainTimer: ReturnType<typeof setInterval>
+  readonly #report: (line: string) => void
   #turn = 0
   #closed = false
+  #refusing = false
 
   /** @throws LogError 'failed' or 'disk' where the file can't be opened as asked for. */
-  constructor({ folder, topics, wallMs = Date.now, report }: EmbeddedLogOptions) {
+  constructor(options: EmbeddedLogOptions) {
+    const { folder, topics, report, wallMs = Date.now } = options
+    const elapsedMs = options.elapsedMs ?? (() => performance.now())
     const counts = Object.entries(topics).map(([name, { partitions }]) => [name, partitions])
     this.#store = new Store(folder, Object.fromEntries(counts))
     this.#topics = new Topics(this.#store.partitions)
     const lastMs = Math.max(0, ...this.#store.partitions.map((partition) => partition.lastMs))
-    const nowMs = logClock(lastMs, wallMs)
+    const nowMs = logClock(lastMs, wallMs, elapsedMs)
     this.#commits = new Commits((records) => this.#write(records, nowMs()))
-    this.#wallMs = wallMs
+    this.#wallMs = steadyClock(wallMs, elapsedMs)
+    this.#report = report ?? (() => {})
     this.#retentionMs = (topic) => topics[topic]?.retentionMs ?? RETENTION_MS_DEFAULT
     this.#retainTimer = setInterval(() => {
-      this.retain().catch((error) => report?.(`retention failed: ${error}`))
+      this.retain().catch((error) => this.#report(`retention failed: ${error}`))
     }, RETAIN_EVERY_MS)
     this.#retainTimer.unref()
   }
@@ -155,7 +162,7 @@ export class EmbeddedLog implements BrokerLog {
   }
 
   #write(records: readonly StoreRecord[], timestamp: number): Appended[] {
-    const offsets = this.#store.append(records, timestamp)
+    const offsets = this.#append(records, timestamp)
     for (const partition of new Set(records.map((record) => record.partition))) {
       this.#waiters.wake(partition)
     }
@@ -165,6 +172,21 @@ export class EmbeddedLog implements BrokerLog {
       offset: offsets[index] ?? 0,
       timestamp,
     }))
+  }
+
+  /** One line when the disk begins to refuse writes, and one when it takes them again. */
+  #append(records: readonly StoreRecord[], timestamp: number): number[] {
+    try {
+      const offsets = this.#store.append(records, timestamp)
+      if (this.#refusing) this.#report('the log is written again')
+      this.#refusing = false
+      return offsets
+    } catch (error) {
+      const words = error instanceof Error ? error.message : String(error)
+      if (!this.#refusing) this.#report(`nothing is taken until this is mended: ${words}`)
+      this.#refusing = true
+      throw error
+    }
   }
 
   /** Each source gets its share of one answer, and a different one is first every time. */

@@ -5,6 +5,7 @@
 import { type Burst, BurstError, decodeBurst } from './burst.ts'
 import { Cells } from './cell.ts'
 import { type Position, startsChunk } from './chunk.ts'
+import { appNameSchema } from './credential.ts'
 import { DedupeWindow } from './dedupe.ts'
 import { type LedgerCounts, minuteOf } from './ledger.ts'
 
@@ -101,7 +102,9 @@ export class PartitionAggregator {
   private fold(chunk: OpenChunk, record: RawRecord, burst: Burst | BurstError): void {
     chunk.bursts += 1
     if (burst instanceof BurstError) {
-      chunk.cells.addLedger(record.key ?? '', minuteOf(record.timestamp), { deadLetters: 1 })
+      // The key is the app, unless the record is not one of ours.
+      const app = appNameSchema.safeParse(record.key).data ?? ''
+      chunk.cells.addLedger(app, minuteOf(record.timestamp), { deadLetters: 1 })
       chunk.deadLetters.push({ record, code: burst.code, message: burst.message })
       return
     }
@@ -111,6 +114,7 @@ export class PartitionAggregator {
         chunk.cells.addLedger(burst.app, minuteMs, counts)
       }
       chunk.cells.addRequests(burst.app, burst.requests)
+      chunk.cells.addSignals(burst.app, burst.signals)
       return
     }
     // A resend may carry an L10 line that the first try lacked: that loss is news, the rest is not.

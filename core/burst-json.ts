@@ -9,11 +9,16 @@ import {
   requestColumns,
   STATUS_MAX,
 } from './burst.ts'
+import { appNameSchema } from './credential.ts'
 import { LEDGER_COUNTS, type LedgerCounts, minuteOf } from './ledger.ts'
-
-const whole = z.int().min(0)
+import { MARKER_KINDS } from './marker.ts'
+import { POINT_KINDS } from './point.ts'
+import { isLoggable } from './text.ts'
+import { VALUE_MAX } from './units.ts'
 
 /** What a burst can hold, so that what is accepted here can be encoded. */
+const whole = z.int().min(0)
+const text = z.string().refine(isLoggable, 'is too long, or holds a NUL')
 const time = z.iso.datetime().refine((text) => Date.parse(text) >= 0, 'is before 1970')
 const minute = time.refine(
   (text) => minuteOf(Date.parse(text)) === Date.parse(text),
@@ -22,20 +27,40 @@ const minute = time.refine(
 
 const requestSchema = z.object({
   time,
-  process: z.string(),
+  process: text,
   /** ms */
   service: whole.max(DURATION_MS_MAX).optional(),
   /** ms */
   connect: whole.max(DURATION_MS_MAX).optional(),
   status: whole.max(STATUS_MAX).optional(),
   bytes: whole.max(RESPONSE_BYTES_MAX).optional(),
-  code: z.string().optional(),
+  code: text.optional(),
+})
+
+const pointSchema = z
+  .object({
+    time,
+    kind: z.enum(POINT_KINDS),
+    process: text,
+    name: text,
+    source: text.optional(),
+    value: z.number().min(-VALUE_MAX).max(VALUE_MAX),
+  })
+  .refine(({ kind, value }) => kind === 'gauge' || value >= 0, 'is negative')
+
+const markerSchema = z.object({
+  time,
+  kind: z.enum(MARKER_KINDS),
+  process: text.optional(),
+  dyno: text.optional(),
+  text: text.optional(),
+  by: text.optional(),
 })
 
 export const burstJsonSchema = z.object({
   id: z.string().regex(/^[0-9a-f]{32}$/),
-  app: z.string(),
-  drain: z.string(),
+  app: appNameSchema,
+  drain: text,
   received: time,
   ledger: z.array(
     z.object({
@@ -44,6 +69,9 @@ export const burstJsonSchema = z.object({
     }),
   ),
   requests: z.array(requestSchema).max(ROWS_MAX),
+  points: z.array(pointSchema).default([]),
+  markers: z.array(markerSchema).default([]),
+  dynos: z.array(z.object({ time, dyno: text, instance: text })).default([]),
 })
 
 export type BurstJson = z.infer<typeof burstJsonSchema>
@@ -72,7 +100,24 @@ export function burstToJson(burst: Burst): BurstJson {
         ...(codeName === undefined ? {} : { code: codeName }),
       }
     }),
+    points: burst.signals.points.map(({ timeMs: ms, kind, process, name, source, value }) => ({
+      ...{ time: isoOf(ms), kind, process, name },
+      ...worded({ source }),
+      value,
+    })),
+    markers: burst.signals.markers.map(({ timeMs: ms, kind, ...words }) => ({
+      ...{ time: isoOf(ms), kind },
+      ...worded(words),
+    })),
+    dynos: burst.signals.dynos.map(({ timeMs: ms, ...words }) => ({ time: isoOf(ms), ...words })),
   }
+}
+
+/** Without the words that are empty. */
+function worded<Words extends Record<string, string>>(words: Words): Partial<Words> {
+  const given: Partial<Words> = { ...words }
+  for (const key in given) if (given[key] === '') delete given[key]
+  return given
 }
 
 /** The burst that was printed. Its dictionaries are in order of first use, as the edge makes them. */
@@ -105,5 +150,16 @@ export function burstFromJson(json: BurstJson): Burst {
       json.ledger.map(({ bucket, ...counts }) => [Date.parse(bucket), counts as LedgerCounts]),
     ),
     requests,
+    signals: {
+      points: json.points.map(({ time, source = '', value, ...point }) => ({
+        ...{ ...point, source, value },
+        timeMs: Date.parse(time),
+      })),
+      markers: json.markers.map(({ time, kind, process = '', dyno = '', text = '', by = '' }) => ({
+        ...{ kind, process, dyno, text, by },
+        timeMs: Date.parse(time),
+      })),
+      dynos: json.dynos.map(({ time, ...words }) => ({ ...words, timeMs: Date.parse(time) })),
+    },
   }
 }

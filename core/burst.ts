@@ -3,7 +3,10 @@
  * is small (a router line of about 290 bytes becomes about 10) and quick to fold.
  */
 import { ByteReader, ByteWriter, INTEGER_MAX } from './bytes.ts'
+import { appNameSchema } from './credential.ts'
 import { LEDGER_COUNTS, type Ledger, type LedgerCounts, MINUTE_MS, minuteOf } from './ledger.ts'
+import { emptySignals, hasSignals, readSignals, type Signals, writeSignals } from './signals.ts'
+import { TIME_MS_MAX } from './time.ts'
 
 /** The version that is written; the first byte of the value. */
 export const BURST_VERSION = 1
@@ -15,13 +18,10 @@ export const ABSENT = -1
 const ID_BYTES = 16
 
 /**
- * Most requests of a burst. A body is at most 1 MiB, and the shortest line for a request takes 29
+ * Most requests of a burst. A body is at most 768 KiB, and the shortest line for a request takes 29
  * bytes of it. Columns of equal values take none, so the bytes of a record do not bound its rows.
  */
 export const ROWS_MAX = 65_536
-
-/** Latest time: the last that ISO 8601 writes with a year of four digits. The earliest is 1970. */
-const TIME_MS_MAX = Date.UTC(10_000, 0, 1) - 1
 
 /** What a column of 32 bits holds. */
 export const DURATION_MS_MAX = 2 ** 31 - 1
@@ -62,6 +62,7 @@ export interface Burst {
   receivedAtMs: number
   ledger: Ledger
   requests: RequestColumns
+  signals: Signals
 }
 
 /** What is wrong with a record's value: it goes to the dead-letter topic. */
@@ -163,6 +164,7 @@ function readStrings(reader: ByteReader): string[] {
 /** After the header come sections, each with its kind; 0 ends them. */
 const SECTION_END = 0
 const SECTION_REQUESTS = 1
+const SECTION_SIGNALS = 2
 
 /**
  * The burst as the raw topic holds it.
@@ -173,6 +175,7 @@ export function encodeBurst(burst: Burst): Uint8Array<ArrayBuffer> {
   if (burst.receivedAtMs > TIME_MS_MAX || requests.timeMs.length > ROWS_MAX) {
     throw new RangeError(`a burst has at most ${ROWS_MAX} requests, and a year of four digits`)
   }
+  if (!appNameSchema.safeParse(burst.app).success) throw new RangeError('no name of an app')
   const writer = new ByteWriter(256 + requests.timeMs.length * 16)
   writer.byte(BURST_VERSION)
   writer.raw(hexToBytes(burst.id))
@@ -186,6 +189,10 @@ export function encodeBurst(burst: Burst): Uint8Array<ArrayBuffer> {
     writeStrings(writer, requests.processes)
     writeStrings(writer, requests.codes)
     for (const column of columnsOf(requests)) writeColumn(writer, column)
+  }
+  if (hasSignals(burst.signals)) {
+    writer.byte(SECTION_SIGNALS)
+    writeSignals(writer, burst.signals, burst.receivedAtMs)
   }
   writer.byte(SECTION_END)
   return writer.finish()
@@ -219,22 +226,31 @@ function decode(bytes: Uint8Array): Burst {
   }
   const id = reader.raw(ID_BYTES).toHex()
   const app = reader.string()
+  if (!appNameSchema.safeParse(app).success) throw new BurstError('corrupt', 'no name of an app')
   const drain = reader.string()
   const receivedAtMs = reader.varint()
   if (receivedAtMs > TIME_MS_MAX) throw new BurstError('corrupt', `received at ${receivedAtMs}`)
   const ledger = readLedger(reader, minuteOf(receivedAtMs))
-  let requests = requestColumns(0)
+  let requests: RequestColumns | undefined
+  let signals: Signals | undefined
   for (;;) {
     const section = reader.byte()
     if (section === SECTION_END) break
-    if (section !== SECTION_REQUESTS) {
+    if (section === SECTION_REQUESTS && requests === undefined) requests = readRequests(reader)
+    else if (section === SECTION_SIGNALS && signals === undefined) {
+      signals = readSignals(reader, receivedAtMs)
+    } else if (section === SECTION_REQUESTS || section === SECTION_SIGNALS) {
+      throw new BurstError('corrupt', `two sections ${section}`)
+    } else {
       throw new BurstError('unknown-section', `burst section ${section} is not known here`)
     }
-    if (requests.timeMs.length > 0) throw new BurstError('corrupt', 'two sections of requests')
-    requests = readRequests(reader)
   }
   if (reader.left > 0) throw new BurstError('corrupt', `${reader.left} bytes after the end`)
-  return { id, app, drain, receivedAtMs, ledger, requests }
+  return {
+    ...{ id, app, drain, receivedAtMs, ledger },
+    requests: requests ?? requestColumns(0),
+    signals: signals ?? emptySignals(),
+  }
 }
 
 function readRequests(reader: ByteReader): RequestColumns {

@@ -1,4 +1,5 @@
 /** Writing and reading the burst's bytes: varints, strings, fixed-width little-endian integers. */
+import { isLoggable } from './text.ts'
 
 const encoder = new TextEncoder()
 /** A byte order mark at the start of a name is part of the name. */
@@ -7,6 +8,15 @@ const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 /** The byte at `index`. Callers keep to the array's length; this is the one place that says so. */
 export function byteAt(bytes: Uint8Array, index: number): number {
   return bytes[index] as number
+}
+
+/** Whether `byte` is one of 0 to 9; there may be none. */
+export function isDigit(byte: number | undefined): boolean {
+  return byte !== undefined && byte >= 0x30 && byte <= 0x39
+}
+
+function checkText(text: string): void {
+  if (!isLoggable(text)) throw new RangeError(`a text of ${text.length} characters, or with a NUL`)
 }
 
 /** Integers in JavaScript are exact to 2^53; the widest column is 6 bytes, so 2^48 is the limit. */
@@ -58,7 +68,9 @@ export class ByteWriter {
     this.varint(value < 0 ? -value * 2 - 1 : value * 2)
   }
 
+  /** @throws RangeError for a text that could not be read back */
   string(text: string): void {
+    checkText(text)
     this.raw(encoder.encode(text), true)
   }
 
@@ -88,6 +100,12 @@ export class ByteWriter {
       if (width > 3) bytes[at + 3] = (rest >>> 24) & 0xff
       at += width
     }
+  }
+
+  /** A double, IEEE 754, lowest byte first. */
+  float(value: number): void {
+    const at = this.grow(8)
+    new DataView(this.bytes.buffer).setFloat64(at, value, true)
   }
 
   /** What was written, as an array of its own. */
@@ -136,8 +154,15 @@ export class ByteReader {
     return value % 2 === 0 ? value / 2 : -(value + 1) / 2
   }
 
+  float(): number {
+    const at = this.take(8)
+    return new DataView(this.bytes.buffer, this.bytes.byteOffset).getFloat64(at, true)
+  }
+
   string(): string {
-    return decoder.decode(this.raw(this.varint()))
+    const text = decoder.decode(this.raw(this.varint()))
+    checkText(text)
+    return text
   }
 
   /** A view of the next `count` bytes. */

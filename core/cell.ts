@@ -6,7 +6,10 @@ import {
   merge as mergeHistogram,
   record as recordValue,
 } from './histogram.ts'
-import { addCounts, type LedgerCounts, minuteOf } from './ledger.ts'
+import { addCounts, addUp, type LedgerCounts, minuteOf } from './ledger.ts'
+import type { Marker } from './marker.ts'
+import type { Signals } from './signals.ts'
+import { summand } from './sum.ts'
 
 /** The requests of one app and process type in one minute. */
 export interface RequestCell {
@@ -32,14 +35,59 @@ export interface LedgerCell {
   counts: LedgerCounts
 }
 
+/** What names a metric's cells: of one app, process type, metric and source, in one minute. */
+export interface MetricKey {
+  app: string
+  process: string
+  name: string
+  source: string
+  bucketMs: number
+}
+
+/** States that were sampled: memory, load. */
+export interface GaugeCell extends MetricKey {
+  count: number
+  sum: number
+  min: number
+  max: number
+  /** The newest, and its time, Unix ms; of two at one time the greater. */
+  last: number
+  lastMs: number
+}
+
+/** Things that add up: errors by code, counts. */
+export interface CounterCell extends MetricKey {
+  sum: number
+}
+
+/** Values that are distributed: latencies. */
+export interface MeasureCell extends MetricKey {
+  histogram: Histogram
+}
+
+/** One line's marker. The same one twice is one. */
+export interface MarkerCell extends Marker {
+  app: string
+}
+
+/** From when to when an instance of a dyno was seen, Unix ms. */
+export interface DynoCell {
+  app: string
+  dyno: string
+  instance: string
+  firstMs: number
+  lastMs: number
+}
+
 /** Cells by key; merging is additive, so their order never matters. */
 export class Cells {
   readonly requests = new Map<string, RequestCell>()
   readonly ledger = new Map<string, LedgerCell>()
-
-  get empty(): boolean {
-    return this.requests.size === 0 && this.ledger.size === 0
-  }
+  readonly gauges = new Map<string, GaugeCell>()
+  readonly counters = new Map<string, CounterCell>()
+  readonly measures = new Map<string, MeasureCell>()
+  readonly markers = new Map<string, MarkerCell>()
+  readonly dynos = new Map<string, DynoCell>()
 
   requestCell(app: string, process: string, bucketMs: number): RequestCell {
     const key = `${bucketMs}\n${app}\n${process}`
@@ -61,7 +109,7 @@ export class Cells {
   }
 
   addRequests(app: string, columns: RequestColumns): void {
-    const { timeMs, serviceMs, connectMs, status, bytes, process } = columns
+    const { timeMs, serviceMs, connectMs, status, bytes, process, code } = columns
     // A burst mostly lies in one minute and one process type, so the last cell is at hand.
     let cell: RequestCell | undefined
     let cellProcess = ABSENT
@@ -79,7 +127,90 @@ export class Cells {
         status[i] as number,
         bytes[i] as number,
       )
+      const codeName = columns.codes[code[i] as number]
+      if (codeName !== undefined) {
+        const process = cell.process
+        this.addCounter({ app, process, name: codeName, source: '', bucketMs, sum: 1 })
+      }
     }
+  }
+
+  addSignals(app: string, { points, markers, dynos }: Signals): void {
+    for (const { kind, timeMs, process, name, source, value } of points) {
+      const key = { app, process, name, source, bucketMs: minuteOf(timeMs) }
+      if (kind === 'counter') this.addCounter({ ...key, sum: summand(value) })
+      else if (kind === 'gauge') {
+        const one = {
+          count: 1,
+          sum: summand(value),
+          min: value,
+          max: value,
+          last: value,
+          lastMs: timeMs,
+        }
+        this.addGauge({ ...key, ...one })
+      } else {
+        const histogram = emptyHistogram()
+        recordValue(histogram, value)
+        this.addMeasure({ ...key, histogram })
+      }
+    }
+    for (const marker of markers) this.addMarker({ app, ...marker })
+    for (const { timeMs, dyno, instance } of dynos) {
+      this.addDyno({ app, dyno, instance, firstMs: timeMs, lastMs: timeMs })
+    }
+  }
+
+  addGauge(more: GaugeCell): void {
+    const cell = this.gauges.get(metricKey(more))
+    if (cell === undefined) {
+      this.gauges.set(metricKey(more), { ...more })
+      return
+    }
+    cell.count += more.count
+    cell.sum += more.sum
+    cell.min = Math.min(cell.min, more.min)
+    cell.max = Math.max(cell.max, more.max)
+    const newer =
+      more.lastMs > cell.lastMs || (more.lastMs === cell.lastMs && more.last > cell.last)
+    if (newer) cell.last = more.last
+    cell.lastMs = Math.max(cell.lastMs, more.lastMs)
+  }
+
+  addCounter(more: CounterCell): void {
+    const cell = this.counters.get(metricKey(more))
+    if (cell === undefined) this.counters.set(metricKey(more), { ...more })
+    else cell.sum += more.sum
+  }
+
+  addMeasure(more: MeasureCell): void {
+    const cell = this.measures.get(metricKey(more))
+    if (cell === undefined) {
+      const histogram = emptyHistogram()
+      mergeHistogram(histogram, more.histogram)
+      this.measures.set(metricKey(more), { ...more, histogram })
+    } else {
+      mergeHistogram(cell.histogram, more.histogram)
+    }
+  }
+
+  addMarker(marker: MarkerCell): void {
+    const { app, timeMs, kind, process, dyno, text } = marker
+    const key = [app, timeMs, kind, process, dyno, text].join('\n')
+    const before = this.markers.get(key)
+    // A line that names who did it may come twice, once without: the name stays.
+    if (before === undefined || before.by < marker.by) this.markers.set(key, { ...marker })
+  }
+
+  addDyno(more: DynoCell): void {
+    const key = [more.app, more.dyno, more.instance].join('\n')
+    const cell = this.dynos.get(key)
+    if (cell === undefined) {
+      this.dynos.set(key, { ...more })
+      return
+    }
+    cell.firstMs = Math.min(cell.firstMs, more.firstMs)
+    cell.lastMs = Math.max(cell.lastMs, more.lastMs)
   }
 
   addLedger(app: string, bucketMs: number, counts: LedgerCounts): void {
@@ -95,8 +226,12 @@ export class Cells {
     for (const [status, n] of other.status) addStatus(cell, status, n)
     mergeHistogram(cell.service, other.service)
     mergeHistogram(cell.connect, other.connect)
-    cell.bytes += other.bytes
+    cell.bytes = addUp(cell.bytes, other.bytes)
   }
+}
+
+function metricKey({ app, process, name, source, bucketMs }: MetricKey): string {
+  return `${bucketMs}\n${app}\n${process}\n${name}\n${source}`
 }
 
 function addStatus(cell: RequestCell, status: number, n: number): void {
@@ -114,5 +249,5 @@ function addRequest(
   if (status !== ABSENT) addStatus(cell, status, 1)
   if (serviceMs !== ABSENT) recordValue(cell.service, serviceMs)
   if (connectMs !== ABSENT) recordValue(cell.connect, connectMs)
-  if (bytes !== ABSENT) cell.bytes += bytes
+  if (bytes !== ABSENT) cell.bytes = addUp(cell.bytes, bytes)
 }

@@ -4,6 +4,8 @@
  * https://opentelemetry.io/docs/specs/otel/metrics/data-model/#exponentialhistogram
  */
 
+import { summand } from './sum.ts'
+
 /** Bins for each doubling of the value: 2^scale. */
 export const BINS_PER_DOUBLING = 32
 
@@ -85,8 +87,10 @@ function widen(histogram: Histogram, low: number, high: number): void {
   const { first, counts } = histogram
   const end = first + counts.length
   const empty = counts.length === 0
-  const from = empty || low < first ? low - BINS_PER_DOUBLING : first
-  const to = empty || high >= end ? high + 1 + BINS_PER_DOUBLING : end
+  // Small at first: there may be as many histograms as there are apps and minutes.
+  const slack = Math.max(4, counts.length >> 1)
+  const from = empty || low < first ? low - slack : first
+  const to = empty || high >= end ? high + 1 + slack : end
   const wider = new Float64Array(to - from)
   if (!empty) wider.set(counts, first - from)
   histogram.first = from
@@ -112,7 +116,7 @@ export function record(histogram: Histogram, value: number, count = 1): void {
     }
     histogram.counts[at] = (histogram.counts[at] as number) + count
   }
-  histogram.sum += value * count
+  histogram.sum += summand(value) * count
   if (value < histogram.min) histogram.min = value
   if (value > histogram.max) histogram.max = value
 }

@@ -1,7 +1,7 @@
 /** The ledger: what became of each message, by app and minute. */
 
 /**
- * Counts of messages, but for the last two, which count records of the raw topic.
+ * Counts of messages, unless they say what else they count.
  * received = kept + ignoredOutput + ignoredUnknown + malformed + duplicates, always.
  */
 export const LEDGER_COUNTS = [
@@ -26,6 +26,10 @@ export const LEDGER_COUNTS = [
   'lostLog',
   /** Raw records that could not be decoded; they are in the topic dead-letter. */
   'deadLetters',
+  /** Values in a line, or in a post of metrics, that could not be read. */
+  'unreadable',
+  /** Requests and values that went to `other`: their app has too many names in that minute. */
+  'overLimit',
 ] as const
 
 export type LedgerCount = (typeof LEDGER_COUNTS)[number]
@@ -40,6 +44,14 @@ export function minuteOf(timeMs: number): number {
   return Math.floor(timeMs / MINUTE_MS) * MINUTE_MS
 }
 
+/**
+ * The sum of two counts, at most 2^53 - 1: what a client writes into its lines must not break sums
+ * for all. Such sums do not depend on their order either.
+ */
+export function addUp(a: number, b: number): number {
+  return Math.min(a + b, Number.MAX_SAFE_INTEGER)
+}
+
 /** Counts by minute (its start, Unix ms). */
 export type Ledger = Map<number, LedgerCounts>
 
@@ -50,13 +62,13 @@ export function count(ledger: Ledger, minuteMs: number, what: LedgerCount, by = 
     row = {}
     ledger.set(minuteMs, row)
   }
-  row[what] = (row[what] ?? 0) + by
+  row[what] = addUp(row[what] ?? 0, by)
 }
 
 /** Adds `more` to `counts`. */
 export function addCounts(counts: LedgerCounts, more: LedgerCounts): void {
   for (const what of LEDGER_COUNTS) {
     const by = more[what]
-    if (by !== undefined && by !== 0) counts[what] = (counts[what] ?? 0) + by
+    if (by !== undefined && by !== 0) counts[what] = addUp(counts[what] ?? 0, by)
   }
 }

@@ -4,7 +4,7 @@
  */
 import { ABSENT } from './burst.ts'
 import { byteAt } from './bytes.ts'
-import { isText } from './logplex.ts'
+import { isText } from './message.ts'
 
 /** Longest number read. 9 digits of ms are 11 days, where the router gives up after 30 s. */
 const MS_DIGITS_MAX = 9

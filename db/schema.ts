@@ -6,6 +6,8 @@ import { sql } from 'drizzle-orm'
 import {
   bigint,
   customType,
+  doublePrecision,
+  index,
   integer,
   jsonb,
   pgSchema,
@@ -43,6 +45,11 @@ export function histogramFromText(text: string): SparseHistogram {
     min: min === '' ? null : Number(min),
     max: max === '' ? null : Number(max),
   }
+}
+
+/** The text form of a time (Unix ms), as it is sent to Postgres. */
+export function timeToText(timeMs: number): string {
+  return new Date(timeMs).toISOString()
 }
 
 const histogram = customType<{ data: SparseHistogram; driverData: string }>({
@@ -94,8 +101,99 @@ export const ledger1m = shelf.table(
     lostL13: total('lost_l13'),
     lostLog: total('lost_log'),
     deadLetters: total('dead_letters'),
+    unreadable: total(),
+    overLimit: total('over_limit'),
   },
   (row) => [primaryKey({ name: 'ledger_1m_pkey', columns: [row.app, row.bucket] })],
+)
+
+/** What names a row of a metric. By minute before name: a minute's rows are written side by side. */
+const metric = () => ({
+  app: text().notNull(),
+  process: text().notNull(),
+  name: text().notNull(),
+  source: text().notNull().default(''),
+  bucket: time().notNull(),
+})
+
+export const gauges1m = shelf.table(
+  'gauges_1m',
+  {
+    ...metric(),
+    count: bigint({ mode: 'number' }).notNull(),
+    sum: doublePrecision().notNull(),
+    min: doublePrecision().notNull(),
+    max: doublePrecision().notNull(),
+    last: doublePrecision().notNull(),
+    lastAt: time('last_at').notNull(),
+  },
+  (row) => [
+    primaryKey({
+      name: 'gauges_1m_pkey',
+      columns: [row.app, row.bucket, row.process, row.name, row.source],
+    }),
+  ],
+)
+
+export const counters1m = shelf.table(
+  'counters_1m',
+  { ...metric(), sum: doublePrecision().notNull() },
+  (row) => [
+    primaryKey({
+      name: 'counters_1m_pkey',
+      columns: [row.app, row.bucket, row.process, row.name, row.source],
+    }),
+    index('counters_1m_maintenance').on(row.app, row.bucket).where(sql`${row.name} = 'H80'`),
+  ],
+)
+
+export const histograms1m = shelf.table(
+  'histograms_1m',
+  { ...metric(), histogram: histogram().notNull() },
+  (row) => [
+    primaryKey({
+      name: 'histograms_1m_pkey',
+      columns: [row.app, row.bucket, row.process, row.name, row.source],
+    }),
+  ],
+)
+
+export const markerLines = shelf.table(
+  'marker_lines',
+  {
+    app: text().notNull(),
+    time: time().notNull(),
+    kind: text().notNull(),
+    process: text().notNull().default(''),
+    dyno: text().notNull().default(''),
+    text: text().notNull().default(''),
+    by: text().notNull().default(''),
+  },
+  (row) => [
+    primaryKey({
+      name: 'marker_lines_pkey',
+      columns: [row.app, row.time, row.kind, row.process, row.dyno, row.text],
+    }),
+    index('marker_lines_kind').on(row.app, row.kind, row.process, row.time),
+    index('marker_lines_changes')
+      .on(row.app, row.time, row.kind)
+      .where(sql`${row.kind} in ('deploy', 'rollback', 'config', 'addon', 'release')`),
+  ],
+)
+
+export const dynos = shelf.table(
+  'dynos',
+  {
+    app: text().notNull(),
+    dyno: text().notNull(),
+    instance: text().notNull(),
+    firstAt: time('first_at').notNull(),
+    lastAt: time('last_at').notNull(),
+  },
+  (row) => [
+    primaryKey({ name: 'dynos_pkey', columns: [row.app, row.dyno, row.instance] }),
+    index('dynos_first_at').on(row.app, row.firstAt),
+  ],
 )
 
 export const progress = shelf.table('progress', {

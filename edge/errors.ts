@@ -9,6 +9,7 @@ const STATUS = {
   'body-too-large': 413,
   'unknown-content-type': 415,
   'bad-encoding': 400,
+  'bad-metrics': 400,
   'log-unavailable': 503,
 } as const
 

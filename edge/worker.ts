@@ -1,6 +1,6 @@
 /** The entry for Cloudflare Workers. */
 import * as z from 'zod'
-import { authenticator, drainKeysSchema } from '../core/credential.ts'
+import { authenticator, drainKeysSchema, userHasher } from '../core/credential.ts'
 import { edgeApp } from './app.ts'
 import { upstashSink } from './sinks/upstash.ts'
 
@@ -36,7 +36,9 @@ export default {
         return Response.json({ error: 'the edge is not configured', status: 503 }, { status: 503 })
       }
       const { SHELF_LOG, SHELF_DRAIN_KEYS, SHELF_REVOKED } = bindings.data
+      const [newestKey] = SHELF_DRAIN_KEYS
       app = edgeApp({
+        hashUser: userHasher(newestKey),
         authenticate: authenticator(SHELF_DRAIN_KEYS, SHELF_REVOKED),
         sink: upstashSink(SHELF_LOG),
       })

@@ -2,14 +2,25 @@
 import fc from 'fast-check'
 import { ABSENT, type Burst, type RequestColumns, requestColumns } from '../core/burst.ts'
 import { LEDGER_COUNTS, type Ledger, MINUTE_MS } from '../core/ledger.ts'
+import { MARKER_KINDS } from '../core/marker.ts'
+import { POINT_KINDS, type Point } from '../core/point.ts'
+import type { Signals } from '../core/signals.ts'
+import { VALUE_MAX } from '../core/units.ts'
 
 /** The last moment that is tried, Unix ms: 2200. */
 const TIME_MS_MAX = Date.UTC(2200, 0, 1)
 
 const INT_MAX = 2 ** 31 - 1
 
-/** All of Unicode but lone surrogates, which UTF-8 cannot carry. */
-const arbitraryName = fc.string({ unit: 'binary', maxLength: 20 })
+/** All of Unicode but NUL, and lone surrogates, which UTF-8 cannot carry. */
+const arbitraryName = fc
+  .string({ unit: 'binary', maxLength: 20 })
+  .map((name) => name.replaceAll('\0', 'n'))
+
+const arbitraryApp = fc.oneof(
+  fc.constantFrom('demo', 'shop'),
+  fc.stringMatching(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/),
+)
 
 /** The widest spread of each width that a column can have: 0, 1, 2, 3, 4 and 6 bytes. */
 const SPREADS = [0, 2 ** 8 - 1, 2 ** 16 - 1, 2 ** 24 - 1, 2 ** 32 - 1, 2 ** 47]
@@ -79,14 +90,107 @@ export const arbitraryId = fc
   .uint8Array({ minLength: 16, maxLength: 16 })
   .map((bytes) => bytes.toHex())
 
+const arbitraryTimeMs = fc.integer({ min: 0, max: TIME_MS_MAX })
+
+/** What a metric may be: no NaN, nothing beyond the limit, and no -0, which logs do not have. */
+const arbitraryValue = fc
+  .oneof(
+    fc.double({ min: -VALUE_MAX, max: VALUE_MAX, noNaN: true }),
+    fc.double({ min: -10, max: 10, noNaN: true }),
+    fc.integer({ min: -1000, max: 1000 }),
+    fc.constantFrom(0, VALUE_MAX, -VALUE_MAX, Number.MIN_VALUE),
+  )
+  .map((value) => value + 0)
+
+const arbitraryPoint: fc.Arbitrary<Point> = fc
+  .record({
+    kind: fc.constantFrom(...POINT_KINDS),
+    timeMs: arbitraryTimeMs,
+    process: arbitraryName,
+    name: arbitraryName,
+    source: arbitraryName,
+    value: arbitraryValue,
+  })
+  .map((point) => (point.kind === 'gauge' ? point : { ...point, value: Math.abs(point.value) }))
+
+/** Any signals that a burst can hold. */
+const arbitrarySignals: fc.Arbitrary<Signals> = fc.record({
+  points: fc.array(arbitraryPoint, { maxLength: 8 }),
+  markers: fc.array(
+    fc.record({
+      kind: fc.constantFrom(...MARKER_KINDS),
+      timeMs: arbitraryTimeMs,
+      process: arbitraryName,
+      dyno: arbitraryName,
+      text: arbitraryName,
+      by: arbitraryName,
+    }),
+    { maxLength: 5 },
+  ),
+  dynos: fc.array(
+    fc.record({ timeMs: arbitraryTimeMs, dyno: arbitraryName, instance: arbitraryName }),
+    { maxLength: 5 },
+  ),
+})
+
+/** Whole numbers and fractions under names of their own: so logs have them, and sums stay exact. */
+const arbitraryNamedValue = fc.oneof(
+  fc.record({ name: fc.constantFrom('R14', 'memory_rss'), value: fc.nat(1e9) }),
+  fc.record({
+    name: fc.constantFrom('load_avg_1m', 'custom.db.latency'),
+    value: fc.double({ min: 0, max: 1000, noNaN: true }),
+  }),
+)
+
+/** Three minutes, and moments that come again in each. */
+const arbitraryMomentMs = fc
+  .tuple(fc.nat(2), fc.constantFrom(0, 1, 59_999))
+  .map(([minute, ms]) => minute * MINUTE_MS + ms)
+
+/** Signals of the first minutes of 1970 that often share a cell, or are the same. */
+export const arbitraryMeetingSignals: fc.Arbitrary<Signals> = fc.record({
+  points: fc.array(
+    fc
+      .record({
+        kind: fc.constantFrom(...POINT_KINDS),
+        timeMs: arbitraryMomentMs,
+        process: fc.constantFrom('web', 'worker'),
+        source: fc.constantFrom('', 'GREEN'),
+        named: arbitraryNamedValue,
+      })
+      .map(({ named, ...point }): Point => ({ ...point, ...named })),
+    { maxLength: 5 },
+  ),
+  markers: fc.array(
+    fc.record({
+      kind: fc.constantFrom('release' as const, 'restart' as const),
+      timeMs: arbitraryMomentMs,
+      process: fc.constantFrom('', 'web'),
+      dyno: fc.constantFrom('', 'web.1'),
+      text: fc.constantFrom('', 'v7'),
+      by: fc.constantFrom('', '0a1b2c3d', 'd3c2b1a0'),
+    }),
+    { maxLength: 3 },
+  ),
+  dynos: fc.array(
+    fc.record({
+      timeMs: arbitraryMomentMs,
+      dyno: fc.constantFrom('web.1', 'web.2'),
+      instance: fc.constantFrom('a-1', 'b-2'),
+    }),
+    { maxLength: 3 },
+  ),
+})
+
 /** Any burst, as the codec may meet it: its ledger need not fit its requests. */
 export const arbitraryBurst: fc.Arbitrary<Burst> = fc.record({
   id: arbitraryId,
-  app: arbitraryName,
+  app: arbitraryApp,
   drain: arbitraryName,
-  receivedAtMs: fc.integer({ min: 0, max: TIME_MS_MAX }),
+  receivedAtMs: arbitraryTimeMs,
   ledger: arbitraryLedger,
   requests: arbitraryColumns,
+  signals: arbitrarySignals,
 })
 
 /** Numbers from 0 to 1, the same in every run, for data sets that need a shape. */

@@ -224,7 +224,7 @@ test('retention moves the earliest record, keeps the offsets, and the file shrin
     raw: { partitions: 1, retentionMs: hourMs },
     aggregates: { partitions: 1 },
   }
-  const log = open({ folder, topics, wallMs: () => wallMs })
+  const log = open({ folder, topics, wallMs: () => wallMs, elapsedMs: () => wallMs })
   const value = 'x'.repeat(20_000)
   const batch = Array.from({ length: 200 }, () => ({ value, partition: 0 }))
   for (let n = 0; n < 6; n++) await log.append('raw', batch)
@@ -480,3 +480,12 @@ test('appends, reads, retention and reopenings agree with a list in memory', asy
     { numRuns: 40 },
   )
 }, 30_000)
+
+test('a clock that is set forward deletes nothing', async () => {
+  let wallMs = 1_800_000_000_000
+  const log = open({ wallMs: () => wallMs })
+  await log.append('raw', [{ value: 'young', partition: 0 }])
+  wallMs += 30 * 24 * hourMs
+  expect(await log.retain()).toBe(0)
+  expect(await log.offsetAt('raw', 0, 'earliest')).toBe(0)
+})

@@ -18,7 +18,18 @@ function shelf(args: string[], stdin = '') {
   return { exitCode, stdout: stdout.toString(), stderr: stderr.toString() }
 }
 
-const PROGRAMS = ['up', 'run', 'from', 'to', 'aggregate', 'persist', 'drain', 'send', 'migrate']
+const PROGRAMS = [
+  'up',
+  'run',
+  'demo',
+  'from',
+  'to',
+  'aggregate',
+  'persist',
+  'drain',
+  'send',
+  'migrate',
+]
 
 describe('the command', () => {
   test('--help names every program, and every program has --help, on stdout, with exit 0', () => {

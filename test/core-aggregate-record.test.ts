@@ -4,12 +4,12 @@ import {
   type AggregateRecord,
   aggregateRecordSchema,
   ledgerCellFromWire,
-  requestCellFromWire,
   toAggregateRecords,
 } from '../core/aggregate-record.ts'
 import { ABSENT, requestColumns } from '../core/burst.ts'
-import { Cells, type RequestCell } from '../core/cell.ts'
-import { toSparse } from '../core/histogram.ts'
+import { Cells } from '../core/cell.ts'
+import { addWireCell, cellsToWire, compareText } from '../core/cell-wire.ts'
+import type { Signals } from '../core/signals.ts'
 import { arbitraryBurst, seededRandom } from './arbitraries.ts'
 
 /** Under the 1,048,588 bytes that Kafka takes (max.message.bytes), with room for its envelope. */
@@ -33,21 +33,11 @@ function recordsOf(cells: Cells): AggregateRecord[] {
 const received = (record: AggregateRecord): AggregateRecord =>
   aggregateRecordSchema.parse(JSON.parse(JSON.stringify(record)))
 
-/** A cell with its histograms as the bins that hold something. */
-const plain = ({ service, connect, status, ...cell }: RequestCell): object => ({
-  ...cell,
-  status: [...status].sort(([a], [b]) => a - b),
-  service: toSparse(service),
-  connect: toSparse(connect),
-})
-
-const byKey = (a: { key: string }, b: { key: string }): number => (a.key < b.key ? -1 : 1)
-
 /** The cells that records hold, merged, in an order of their own. */
 function merged(records: readonly AggregateRecord[]): object {
   const cells = new Cells()
   for (const record of records) {
-    for (const wire of record.cells) cells.mergeRequestCell(requestCellFromWire(wire))
+    for (const wire of record.cells) addWireCell(cells, wire)
     for (const wire of record.ledger) {
       const { app, bucketMs, counts } = ledgerCellFromWire(wire)
       cells.addLedger(app, bucketMs, counts)
@@ -57,9 +47,23 @@ function merged(records: readonly AggregateRecord[]): object {
 }
 
 function inOrder(cells: Cells): object {
-  const requests = [...cells.requests].map(([key, cell]) => ({ key, ...plain(cell) }))
-  const ledger = [...cells.ledger].map(([key, cell]) => ({ key, ...cell }))
-  return { requests: requests.sort(byKey), ledger: ledger.sort(byKey) }
+  const ledger = [...cells.ledger].sort(([a], [b]) => compareText(a, b))
+  return { cells: cellsToWire(cells), ledger }
+}
+
+/** One of each kind. */
+function signalsOf(i: number): Signals {
+  const at = { timeMs: WATERMARK_MS + (i % 5) * 60_000, process: 'wéb', source: '' }
+  const { timeMs, process } = at
+  return {
+    points: [
+      { ...at, kind: 'gauge', name: 'load_avg_1m', value: 0.5 },
+      { ...at, kind: 'counter', name: 'R14', value: 1 },
+      { ...at, kind: 'measure', name: 'custom.db', value: 0.004 },
+    ],
+    markers: [{ timeMs, kind: 'restart', process, dyno: 'wéb.1', text: 'cycling', by: '' }],
+    dynos: [{ timeMs, dyno: 'wéb.1', instance: 'a-1' }],
+  }
 }
 
 /** As many cells as an hour of many apps makes, each with as many bins as service times fill. */
@@ -73,6 +77,7 @@ function manyCells(count: number, random = seededRandom(1)): Cells {
     for (let row = 0; row < 120; row++) requests.serviceMs[row] = 1 + ((row * row * 2 + i) % 30_000)
     requests.code.fill(ABSENT)
     cells.addRequests(`app-日本-${i}`, requests)
+    cells.addSignals(`app-日本-${i}`, signalsOf(i))
     cells.addLedger(`app-日本-${i}`, WATERMARK_MS, { received: 120, kept: 120 })
   }
   return cells
@@ -83,8 +88,9 @@ describe('the records of a chunk', () => {
     fc.assert(
       fc.property(fc.array(arbitraryBurst, { maxLength: 4 }), (bursts) => {
         const cells = new Cells()
-        for (const { app, ledger, requests } of bursts) {
+        for (const { app, ledger, requests, signals } of bursts) {
           cells.addRequests(app, requests)
+          cells.addSignals(app, signals)
           for (const [minuteMs, counts] of ledger) cells.addLedger(app, minuteMs, counts)
         }
         expect(merged(recordsOf(cells).map(received))).toEqual(inOrder(cells))
@@ -96,6 +102,7 @@ describe('the records of a chunk', () => {
     const [record, ...others] = recordsOf(new Cells())
     expect(others).toEqual([])
     expect(record && received(record)).toEqual({
+      version: 1,
       partition: 3,
       from: 10,
       to: 20,
@@ -131,10 +138,31 @@ describe('the records of a chunk', () => {
       },
     ])
   })
+
+  test('tell cells of the other kinds as they are', () => {
+    const cells = new Cells()
+    cells.addSignals('demo', signalsOf(0))
+    const later = signalsOf(0).points.map((point) => ({ ...point, timeMs: point.timeMs + 1000 }))
+    cells.addSignals('demo', { points: later, markers: [], dynos: [] })
+    const [bucket, at] = ['2025-11-22T08:00:00.000Z', '2025-11-22T08:00:01.000Z']
+    const key = { app: 'demo', process: 'wéb', source: '', bucket }
+    const gauge = { count: 2, sum: 1, min: 0.5, max: 0.5, last: 0.5, at }
+    const sum = 67_109 * 2 ** -24
+    const histogram = { zero: 0, bins: [-255], counts: [2], sum: 2 * sum, min: 0.004, max: 0.004 }
+    const dyno = { app: 'demo', dyno: 'wéb.1' }
+    const marker = { marker: 'restart', process: 'wéb', text: 'cycling', by: '' }
+    expect(recordsOf(cells)[0]?.cells).toMatchObject([
+      { kind: 'gauge', ...key, name: 'load_avg_1m', ...gauge },
+      { kind: 'counter', ...key, name: 'R14', sum: 2 },
+      { kind: 'histogram', ...key, name: 'custom.db', histogram },
+      { kind: 'marker', ...dyno, ...marker, time: bucket },
+      { kind: 'dyno', ...dyno, instance: 'a-1', first: bucket, last: bucket },
+    ])
+  })
 })
 
 describe('a chunk that outgrows one message', () => {
-  const cells = manyCells(3000)
+  const cells = manyCells(1500)
   const records = recordsOf(cells)
 
   test('becomes several records, each of which Kafka takes', () => {
@@ -155,7 +183,7 @@ describe('a chunk that outgrows one message', () => {
   })
 
   test('is cut the same by everybody, in whatever order the cells came', () => {
-    const other = recordsOf(manyCells(3000, seededRandom(99)))
+    const other = recordsOf(manyCells(1500, seededRandom(99)))
     expect(other.map((record) => JSON.stringify(record))).toEqual(
       records.map((record) => JSON.stringify(record)),
     )
@@ -163,20 +191,28 @@ describe('a chunk that outgrows one message', () => {
 
   test('is whole: its parts one behind the other are all its cells, in order', () => {
     expect(merged(records.map(received))).toEqual(inOrder(cells))
-    const keys = records.flatMap((part) => part.cells.map(({ bucket, app }) => `${bucket} ${app}`))
-    expect(keys).toEqual(keys.toSorted())
-    expect(keys).toHaveLength(3000)
+    expect(records.flatMap((part) => part.cells)).toEqual(cellsToWire(cells))
+    expect(records.flatMap((part) => part.cells)).toHaveLength(6 * 1500)
   })
 })
 
 describe('a record that is not one of ours', () => {
   const [good] = recordsOf(manyCells(1))
+  const cellOf = (kind: string) => good?.cells.find((cell) => cell.kind === kind)
+  const [gauge, marker, measure] = ['gauge', 'marker', 'histogram'].map(cellOf)
+  const unordered = { zero: 0, bins: [7, 7], counts: [1, 1], sum: 1, min: 0, max: 1 }
 
   test.each([
     ['a part before the first', { part: -1 }],
     ['half an offset', { from: 0.5 }],
     ['no watermark', { watermark: 'now' }],
     ['cells of another kind', { cells: [{ kind: 'gauges' }] }],
+    ['a cell without its key', { cells: [{ ...gauge, name: undefined }] }],
+    ['a sum that no JSON holds', { cells: [{ ...gauge, sum: null }] }],
+    ['a name that is too long', { cells: [{ ...gauge, name: 'n'.repeat(1001) }] }],
+    ['a marker of another kind', { cells: [{ ...marker, marker: 'party' }] }],
+    ['bins that do not ascend', { cells: [{ ...measure, histogram: unordered }] }],
+    ['another version', { version: 2 }],
     ['no ledger', { ledger: undefined }],
   ])('%s is refused', (_what, change) => {
     expect(aggregateRecordSchema.safeParse(good).success).toBe(true)

@@ -1,11 +1,13 @@
 import { describe, expect, test } from 'bun:test'
 import fc from 'fast-check'
-import { PartitionAggregator, type RawRecord } from '../core/aggregate.ts'
-import { ledgerCellFromWire, toAggregateRecords } from '../core/aggregate-record.ts'
+import { ledgerCellFromWire } from '../core/aggregate-record.ts'
 import { encodeBurst, requestColumns } from '../core/burst.ts'
+import { Cells } from '../core/cell.ts'
+import { addWireCell, cellsToWire } from '../core/cell-wire.ts'
 import { CHUNK_MS, CHUNK_OFFSETS, startsChunk } from '../core/chunk.ts'
 import { DEDUPE_MS, DEDUPE_OFFSETS } from '../core/dedupe.ts'
 import { addCounts, type LedgerCounts } from '../core/ledger.ts'
+import { emptySignals } from '../core/signals.ts'
 import { aggregated, arbitraryLog, chunkStarts, type LogEntry } from './raw-log.ts'
 
 /** The counts of all that was written, over all apps and minutes. */
@@ -55,6 +57,7 @@ const resentThrice = [5, 0, 5].map((lostL10, i): LogEntry => {
       [minuteMs, lostL10 > 0 ? { received: 1, kept: 1, lostL10 } : { received: 1, kept: 1 }],
     ]),
     requests: requestColumns(0),
+    signals: emptySignals(),
   }
   return { record: { offset: i, timestamp, key: 'demo', value: encodeBurst(burst) }, burst }
 })
@@ -142,7 +145,6 @@ describe('the ledger', () => {
     fc.assert(
       fc.property(arbitraryLog, (log) => {
         const truth: LedgerCounts = {}
-        let requests = 0
         log.forEach((entry, i) => {
           if (entry.burst === undefined) {
             if (entry.record.value !== '') addCounts(truth, { deadLetters: 1 })
@@ -155,66 +157,31 @@ describe('the ledger', () => {
             addCounts(truth, tries.length > 0 ? { received, duplicates: received } : counts)
           }
           addCounts(truth, { lostL10: Math.max(0, lostL10Of(entry) - known) })
-          if (tries.length === 0) requests += entry.burst.requests.timeMs.length
         })
-        const written = aggregated(closed(log))
-        expect(totals(written)).toEqual(truth)
-        const cells = written.flatMap((part) => part.cells)
-        expect(cells.reduce((sum, cell) => sum + cell.requests, 0)).toBe(requests)
+        expect(totals(aggregated(closed(log)))).toEqual(truth)
       }),
       { examples: [[resentThrice]] },
     )
   })
 })
 
-describe('records that hold no burst', () => {
-  const at = (offset: number, timestamp: number, value: RawRecord['value'] = ''): RawRecord => ({
-    key: 'demo',
-    value,
-    offset,
-    timestamp,
-  })
-
-  test('a tick closes the chunk before it, and adds nothing', () => {
-    const aggregator = new PartitionAggregator()
-    expect(aggregator.push(at(0, 0))).toBeUndefined()
-    expect(aggregator.waiting).toEqual({ bursts: 0, last: { offset: 0, timestamp: 0 } })
-    const chunk = aggregator.push(at(1, 2000, new Uint8Array()))
-    expect(chunk).toMatchObject({ from: 0, to: 1, watermarkMs: 0, deadLetters: [] })
-    expect(chunk?.cells.empty).toBe(true)
-    expect(chunk && toAggregateRecords(0, chunk)).toMatchObject([{ part: 0, parts: 1, cells: [] }])
-  })
-
-  test('what cannot be read goes to the dead letters, and is counted', () => {
-    const aggregator = new PartitionAggregator()
-    const broken = at(0, 60_500, new Uint8Array([9, 9]))
-    aggregator.push(broken)
-    expect(aggregator.waiting?.bursts).toBe(1)
-    const chunk = aggregator.push(at(1, 70_000))
-    expect(chunk?.deadLetters).toMatchObject([{ record: broken, code: 'unknown-version' }])
-    expect([...(chunk?.cells.ledger.values() ?? [])]).toEqual([
-      { app: 'demo', bucketMs: 60_000, counts: { deadLetters: 1 } },
-    ])
-  })
-
-  test('records deleted before anybody read them are a gap in the ledger', () => {
-    const aggregator = new PartitionAggregator()
-    aggregator.push(at(10, 0))
-    const chunks = aggregator.gap(11, at(500, 120_000))
-    expect(chunks.map(({ from, to }) => ({ from, to }))).toEqual([
-      { from: 10, to: 11 },
-      { from: 11, to: 500 },
-    ])
-    expect([...(chunks[1]?.cells.ledger.values() ?? [])]).toEqual([
-      { app: '', bucketMs: 120_000, counts: { lostLog: 489 } },
-    ])
-    expect(aggregator.push(at(500, 120_000))).toBeUndefined()
-    expect(aggregator.push(at(501, 122_000))).toMatchObject({ from: 500, to: 501 })
-  })
-
-  test('a gap at the start is one chunk', () => {
-    expect(new PartitionAggregator().gap(0, at(500, 120_000))).toMatchObject([
-      { from: 0, to: 500, watermarkMs: 120_000 },
-    ])
+describe('the cells', () => {
+  test('of all chunks add up to those of each burst once, whichever comes first', () => {
+    fc.assert(
+      fc.property(arbitraryLog, (log) => {
+        const once = new Cells()
+        for (const [i, { burst }] of [...log.entries()].reverse()) {
+          if (burst === undefined || earlierTries(log, i).length > 0) continue
+          once.addRequests(burst.app, burst.requests)
+          once.addSignals(burst.app, burst.signals)
+        }
+        const written = new Cells()
+        for (const { cells } of aggregated(closed(log))) {
+          for (const wire of cells) addWireCell(written, wire)
+        }
+        expect(cellsToWire(written)).toEqual(cellsToWire(once))
+      }),
+      { numRuns: 200, examples: [[resentThrice]] },
+    )
   })
 })

@@ -11,7 +11,7 @@ import {
   requestColumns,
 } from '../core/burst.ts'
 import { burstJsonSchema, burstToJson } from '../core/burst-json.ts'
-import { ByteWriter } from '../core/bytes.ts'
+import { emptySignals, type Signals } from '../core/signals.ts'
 import { arbitraryBurst } from './arbitraries.ts'
 
 /** What a value came to: a burst, or the error of a record that goes to the dead letters. */
@@ -73,8 +73,18 @@ describe('a damaged record is a BurstError or a burst that can be used, and noth
     requests.code.set([ABSENT, 0])
     const ledger = new Map([[1_399_999_980_000, { received: 2, kept: 2 }]])
     const id = '0123456789abcdef'.repeat(2)
-    const burst = { id, app: 'demo', drain: 'heroku', receivedAtMs: 1.4e12, ledger, requests }
-    const value = encodeBurst(burst)
+    const point = { timeMs: 1.4e12, process: 'web', name: 'load', source: '', value: 0.25 }
+    const marker = { timeMs: 1.4e12, process: '', dyno: '', text: 'v1', by: '' }
+    const signals: Signals = {
+      points: [
+        { ...point, kind: 'gauge' },
+        { ...point, kind: 'measure' },
+      ],
+      markers: [{ ...marker, kind: 'release' }],
+      dynos: [{ timeMs: 1.4e12, dyno: 'web.1', instance: 'a-1' }],
+    }
+    const header = { id, app: 'demo', drain: 'heroku', receivedAtMs: 1.4e12, ledger }
+    const value = encodeBurst({ ...header, requests, signals })
     for (let bit = 0; bit < value.length * 8; bit++) {
       const damaged = value.slice()
       damaged[bit >> 3] = (damaged[bit >> 3] ?? 0) ^ (1 << (bit & 7))
@@ -123,6 +133,7 @@ describe('what was written by a newer Shelf', () => {
     receivedAtMs: 0,
     ledger: new Map(),
     requests: requestColumns(0),
+    signals: emptySignals(),
   })
 
   test('another version is unknown-version', () => {
@@ -140,68 +151,5 @@ describe('what was written by a newer Shelf', () => {
     const other = value.slice()
     other[other.length - 1] = 77
     expect(read(other)).toMatchObject({ code: 'unknown-section' })
-  })
-})
-
-describe('a small record never costs much', () => {
-  /** The header of a burst, up to the sections. */
-  function header(): ByteWriter {
-    const writer = new ByteWriter()
-    writer.byte(1)
-    writer.raw(new Uint8Array(16))
-    for (const text of ['demo', 'heroku']) writer.string(text)
-    for (const number of [0, 0]) writer.varint(number)
-    return writer
-  }
-
-  /** Requests whose columns are all of width 0, which take no bytes for a row. */
-  function flatSection(writer: ByteWriter, rows: number): void {
-    for (const number of [1, rows, 1]) writer.varint(number)
-    writer.string('web')
-    writer.varint(0)
-    for (const least of [0, 0, 0, 200, 0, 0, ABSENT]) {
-      writer.byte(0)
-      writer.signed(least)
-    }
-  }
-
-  const hugeCounts = [1e5, 1e6, 1e9, 2 ** 32, 2 ** 48, Number.MAX_SAFE_INTEGER]
-
-  test.each(hugeCounts)('%p requests in a few bytes are refused', (rows) => {
-    const writer = header()
-    flatSection(writer, rows)
-    writer.byte(0)
-    expect(read(writer.finish())).toMatchObject({ code: 'corrupt' })
-  })
-
-  test.each(hugeCounts)('%p names in a few bytes are refused', (names) => {
-    const writer = header()
-    for (const number of [1, 1, names]) writer.varint(number)
-    expect(read(writer.finish())).toMatchObject({ code: 'corrupt' })
-  })
-
-  test.each(hugeCounts)('%p ledger rows in a few bytes are refused', (rows) => {
-    const writer = new ByteWriter()
-    writer.byte(1)
-    writer.raw(new Uint8Array(16))
-    for (const text of ['demo', 'heroku']) writer.string(text)
-    for (const number of [0, rows]) writer.varint(number)
-    expect(read(writer.finish())).toMatchObject({ code: 'corrupt' })
-  })
-
-  test('as many requests as a body can hold are read, however few bytes they take', () => {
-    const writer = header()
-    flatSection(writer, 40_000)
-    writer.byte(0)
-    const burst = decodeBurst(writer.finish())
-    expect(burst.requests.timeMs).toHaveLength(40_000)
-    expect(burst.requests.status[39_999]).toBe(200)
-  })
-
-  test('a second section of requests is refused: the first would be lost', () => {
-    const writer = header()
-    for (let section = 0; section < 20_000; section++) flatSection(writer, 40_000)
-    writer.byte(0)
-    expect(read(writer.finish())).toMatchObject({ code: 'corrupt' })
   })
 })

@@ -1,24 +1,22 @@
 import { describe, expect, test } from 'bun:test'
 import fc from 'fast-check'
 import { ABSENT, type Burst, decodeBurst, encodeBurst, requestColumns } from '../core/burst.ts'
-import { burstFromJson, burstJsonSchema, burstToJson } from '../core/burst-json.ts'
 import { emptyRouterLine, parseRouterLine } from '../core/router-line.ts'
+import { emptySignals } from '../core/signals.ts'
+import { TIME_MS_MAX } from '../core/time.ts'
 import { arbitraryBurst } from './arbitraries.ts'
-import { sharedData } from './data.ts'
+import {
+  byteOrderMark,
+  emptyBurst,
+  extremes,
+  GAUGE,
+  MARKER,
+  SIGHTING,
+  withSignals,
+} from './bursts.ts'
+import { sharedData, testOn } from './data.ts'
 
 const routerLog = sharedData('playlab-router.log')
-
-const emptyBurst: Burst = {
-  id: '00'.repeat(16),
-  app: '',
-  drain: '',
-  receivedAtMs: 0,
-  ledger: new Map(),
-  requests: requestColumns(0),
-}
-
-/** Names that TextDecoder would change if it were asked the usual way. */
-const byteOrderMark: Burst = { ...emptyBurst, app: '\ufeffapp', drain: '\ufeff' }
 
 describe('decode(encode(burst)) is the burst', () => {
   test('for any burst, as bytes, as base64 text and as the bytes of base64 text', () => {
@@ -29,7 +27,7 @@ describe('decode(encode(burst)) is the burst', () => {
         expect(decodeBurst(value.toBase64())).toStrictEqual(burst)
         expect(decodeBurst(new TextEncoder().encode(value.toBase64()))).toStrictEqual(burst)
       }),
-      { numRuns: 300, examples: [[emptyBurst], [byteOrderMark]] },
+      { numRuns: 300, examples: [[emptyBurst], [byteOrderMark], [extremes]] },
     )
   })
 
@@ -61,52 +59,6 @@ describe('decode(encode(burst)) is the burst', () => {
   })
 })
 
-describe('parse(print(burst)) is the burst', () => {
-  test('for any burst, and the schema accepts what is printed', () => {
-    fc.assert(
-      fc.property(arbitraryBurst, (burst) => {
-        const line = JSON.stringify(burstToJson(burst))
-        expect(burstFromJson(burstJsonSchema.parse(JSON.parse(line)))).toStrictEqual(burst)
-      }),
-      { numRuns: 300, examples: [[emptyBurst], [byteOrderMark]] },
-    )
-  })
-
-  const printed = burstToJson({
-    ...emptyBurst,
-    requests: { ...requestColumns(1), processes: [''] },
-  })
-
-  test('an absent value is not printed, and a zero is', () => {
-    const requests = { ...requestColumns(1), processes: ['web'] }
-    requests.serviceMs.fill(ABSENT)
-    requests.code.fill(ABSENT)
-    expect(burstToJson({ ...emptyBurst, requests }).requests).toEqual([
-      { time: '1970-01-01T00:00:00.000Z', process: 'web', connect: 0, status: 0, bytes: 0 },
-    ])
-  })
-
-  test.each([
-    ['a service time that no column holds', { service: 2 ** 31 }],
-    ['a connect time that no column holds', { connect: 2 ** 31 }],
-    ['a status of four digits', { status: 1000 }],
-    ['more bytes than a column holds', { bytes: 2 ** 48 }],
-    ['a negative service time', { service: -1 }],
-    ['half a millisecond', { service: 0.5 }],
-    ['a time before 1970', { time: '1969-12-31T23:59:59.999Z' }],
-    ['no time', { time: 'yesterday' }],
-  ])('a line with %s is refused', (_what, change) => {
-    const requests = printed.requests.map((request) => ({ ...request, ...change }))
-    expect(burstJsonSchema.safeParse(printed).success).toBe(true)
-    expect(burstJsonSchema.safeParse({ ...printed, requests }).success).toBe(false)
-  })
-
-  test('a line received before 1970 is refused', () => {
-    const received = '1969-12-31T23:59:59.999Z'
-    expect(burstJsonSchema.safeParse({ ...printed, received }).success).toBe(false)
-  })
-})
-
 describe('what the raw topic could not give back is not written', () => {
   const withRequest = (set: (requests: Burst['requests']) => void): Burst => {
     const requests = { ...requestColumns(1), processes: ['web'] }
@@ -116,6 +68,10 @@ describe('what the raw topic could not give back is not written', () => {
   }
 
   test.each<[string, Burst]>([
+    ['an app of no name', { ...emptyBurst, app: '' }],
+    ['an app of any name', { ...emptyBurst, app: 'jane@example.com' }],
+    ['a NUL, which Postgres does not take', { ...emptyBurst, drain: 'her\0ku' }],
+    ['a text that is too long', withSignals({ markers: [{ ...MARKER, text: 'v'.repeat(1001) }] })],
     ['an id of 15 bytes', { ...emptyBurst, id: '00'.repeat(15) }],
     ['a receipt before 1970', { ...emptyBurst, receivedAtMs: -1 }],
     ['no time of receipt', { ...emptyBurst, receivedAtMs: Number.NaN }],
@@ -128,6 +84,15 @@ describe('what the raw topic could not give back is not written', () => {
     ['a process that is not named', withRequest(({ process }) => process.fill(1))],
     ['half a minute', { ...emptyBurst, ledger: new Map([[30_000, { kept: 1 }]]) }],
     ['a minute before 1970', { ...emptyBurst, ledger: new Map([[-60_000, { kept: 1 }]]) }],
+    ['a gauge of NaN', withSignals({ points: [{ ...GAUGE, value: Number.NaN }] })],
+    ['a value beyond the limit', withSignals({ points: [{ ...GAUGE, value: -1.001e15 }] })],
+    ['a negative measure', withSignals({ points: [{ ...GAUGE, kind: 'measure', value: -1 }] })],
+    ['a negative counter', withSignals({ points: [{ ...GAUGE, kind: 'counter', value: -1 }] })],
+    ['a point before 1970', withSignals({ points: [{ ...GAUGE, timeMs: -1 }] })],
+    ['a point of year 10,000', withSignals({ points: [{ ...GAUGE, timeMs: TIME_MS_MAX + 1 }] })],
+    ['half a millisecond', withSignals({ points: [{ ...GAUGE, timeMs: 0.5 }] })],
+    ['a marker at no time', withSignals({ markers: [{ ...MARKER, timeMs: Number.NaN }] })],
+    ['a dyno before 1970', withSignals({ dynos: [{ ...SIGHTING, timeMs: -1 }] })],
   ])('%s is a RangeError', (_what, burst) => {
     expect(() => encodeBurst(burst)).toThrow(RangeError)
   })
@@ -161,11 +126,13 @@ describe('size', () => {
       const receivedAtMs = Math.max(...requests.timeMs)
       const minuteMs = Math.floor(receivedAtMs / 60_000) * 60_000
       const ledger = new Map([[minuteMs, { received: slice.length, kept: slice.length }]])
-      yield { id: 'ab'.repeat(16), app: 'playlab', drain: 'heroku', receivedAtMs, ledger, requests }
+      const id = 'ab'.repeat(16)
+      const burst = { id, app: 'playlab', drain: 'heroku', receivedAtMs, ledger, requests }
+      yield { ...burst, signals: emptySignals() }
     }
   }
 
-  test.skipIf(routerLog.absent)('a real router line takes at most 11 bytes, 14 as base64', () => {
+  testOn([routerLog], 'a real router line takes at most 11 bytes, 14 as base64', () => {
     let lines = 0
     let text = 0
     for (const burst of routerBursts()) {

@@ -3,9 +3,24 @@ import { PartitionAggregator } from '../core/aggregate.ts'
 import { ABSENT, type Burst, encodeBurst, requestColumns } from '../core/burst.ts'
 import type { Position } from '../core/chunk.ts'
 import { DEDUPE_MS, DEDUPE_OFFSETS, DedupeWindow } from '../core/dedupe.ts'
+import { countOf } from '../core/histogram.ts'
 import { addCounts, type LedgerCounts } from '../core/ledger.ts'
+import { emptySignals, type Signals } from '../core/signals.ts'
 
 const MINUTE = Date.UTC(2025, 10, 22, 8)
+
+const AT = { timeMs: MINUTE, process: 'web', name: 'load_avg_1m', source: '' }
+
+/** One of each kind. */
+const SIGNALS: Signals = {
+  points: [
+    { ...AT, kind: 'gauge', value: 0.5 },
+    { ...AT, kind: 'counter', value: 1 },
+    { ...AT, kind: 'measure', value: 4 },
+  ],
+  markers: [{ timeMs: MINUTE, kind: 'release', process: '', dyno: '', text: 'v7', by: '' }],
+  dynos: [{ timeMs: MINUTE, dyno: 'web.1', instance: 'a-1' }],
+}
 
 /** A try of a burst with two requests and one line of the app's own. */
 function attempt(change: Partial<Burst> = {}, lostL10 = 0): Burst {
@@ -21,29 +36,35 @@ function attempt(change: Partial<Burst> = {}, lostL10 = 0): Burst {
       : { received: 4, kept: 3, ignoredOutput: 1, lostL10 }
   const ledger = new Map([[MINUTE, counts]])
   const id = 'ab'.repeat(16)
-  return { id, app: 'demo', drain: 'heroku', receivedAtMs: MINUTE, ledger, requests, ...change }
+  const burst = { id, app: 'demo', drain: 'heroku', receivedAtMs: MINUTE, ledger, requests }
+  return { ...burst, signals: SIGNALS, ...change }
 }
 
-/** What bursts at these places of one partition add up to. */
-function counted(...log: [Position, Burst][]): LedgerCounts & { requests: number } {
+/** What bursts at these places of one partition add up to; of each kind of signal how many. */
+function counted(...log: [Position, Burst][]): LedgerCounts & Record<string, number> {
   const aggregator = new PartitionAggregator()
   const [last] = log.at(-1) ?? [{ offset: 0, timestamp: 0 }]
   const end = { offset: last.offset + 1, timestamp: last.timestamp + 2000 }
   const records = log.map(([at, burst]) => ({ ...at, key: burst.app, value: encodeBurst(burst) }))
   const sum: LedgerCounts = {}
-  let requests = 0
+  const values = { requests: 0, gauges: 0, counters: 0, measures: 0 }
   for (const record of [...records, { ...end, key: null, value: '' }]) {
     const cells = aggregator.push(record)?.cells
     for (const row of cells?.ledger.values() ?? []) addCounts(sum, row.counts)
-    for (const cell of cells?.requests.values() ?? []) requests += cell.requests
+    for (const cell of cells?.requests.values() ?? []) values.requests += cell.requests
+    for (const cell of cells?.gauges.values() ?? []) values.gauges += cell.count
+    for (const cell of cells?.counters.values() ?? []) values.counters += cell.sum
+    for (const cell of cells?.measures.values() ?? []) values.measures += countOf(cell.histogram)
   }
-  return { ...sum, requests }
+  return { ...sum, ...values }
 }
 
 const at = (offset: number, timestamp = MINUTE): Position => ({ offset, timestamp })
 
-const ONCE = { requests: 2, received: 3, kept: 2, ignoredOutput: 1 }
-const TWICE = { requests: 4, received: 6, kept: 4, ignoredOutput: 2 }
+const SIGNALS_ONCE = { gauges: 1, counters: 1, measures: 1 }
+const ONCE = { requests: 2, ...SIGNALS_ONCE, received: 3, kept: 2, ignoredOutput: 1 }
+const SIGNALS_TWICE = { gauges: 2, counters: 2, measures: 2 }
+const TWICE = { requests: 4, ...SIGNALS_TWICE, received: 6, kept: 4, ignoredOutput: 2 }
 const RESENT = { ...ONCE, received: 6, duplicates: 3 }
 
 describe('a resent burst', () => {
@@ -62,7 +83,7 @@ describe('a resent burst', () => {
   })
 
   test('whose body differs is still the same: the id alone counts', () => {
-    const shorter = attempt({ requests: requestColumns(0) })
+    const shorter = attempt({ requests: requestColumns(0), signals: emptySignals() })
     expect(counted([at(0), attempt()], [at(1), shorter])).toEqual(RESENT)
   })
 

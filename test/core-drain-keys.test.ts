@@ -30,7 +30,7 @@ describe('the keys of the edge', () => {
           { selector: ({ id }) => id, minLength: 1, maxLength: 2 },
         ),
         (keys) => {
-          expect(drainKeysSchema.parse(drainKeysToText(keys))).toEqual(keys)
+          expect<readonly DrainKey[]>(drainKeysSchema.parse(drainKeysToText(keys))).toEqual(keys)
         },
       ),
     )

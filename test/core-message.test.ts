@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'bun:test'
 import fc from 'fast-check'
-import { emptyMessage, isText, parseMessage } from '../core/logplex.ts'
-import { sharedData } from './data.ts'
+import { emptyMessage, isText, parseMessage } from '../core/message.ts'
+import { sharedData, testOn } from './data.ts'
 import { bytesOf, cut, textOf } from './frames.ts'
 
 const exampleRows = sharedData('logplex-examples.jsonl')
@@ -139,24 +139,21 @@ describe('a message', () => {
     }
   })
 
-  test.skipIf(exampleRows.absent || examples.absent)(
-    'of the real captures gives back its parts',
-    () => {
-      const rows = exampleRows.text
-        .trimEnd()
-        .split('\n')
-        .map((line) => JSON.parse(line))
-      const parts = cut(examples.bytes).messages.map(partsOf)
-      expect(parts).toEqual(
-        rows.map(({ ts, appname, procid, msg }) => ({
-          timeMs: Date.parse(ts),
-          app: appname,
-          proc: procid,
-          text: Buffer.from(msg).toString('latin1').replace(/\n$/, ''),
-        })),
-      )
-    },
-  )
+  testOn([exampleRows, examples], 'of the real captures gives back its parts', () => {
+    const rows = exampleRows.text
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line))
+    const parts = cut(examples.bytes).messages.map(partsOf)
+    expect(parts).toEqual(
+      rows.map(({ ts, appname, procid, msg }) => ({
+        timeMs: Date.parse(ts),
+        app: appname,
+        proc: procid,
+        text: Buffer.from(msg).toString('latin1').replace(/\n$/, ''),
+      })),
+    )
+  })
 })
 
 test('text is compared whole', () => {

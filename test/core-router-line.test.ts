@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'bun:test'
 import fc from 'fast-check'
-import { sharedData } from './data.ts'
+import { sharedData, testOn } from './data.ts'
 import { FIGURES, READ, type RouterRequest, read } from './router-lines.ts'
 
 const exampleRows = sharedData('logplex-examples.jsonl')
@@ -144,7 +144,7 @@ describe('real lines', () => {
     return { ...Object.fromEntries(numbers), ...(process && { process }), ...(code && { code }) }
   }
 
-  test.skipIf(exampleRows.absent)('of every kind are read', () => {
+  testOn([exampleRows], 'of every kind are read', () => {
     const rows = exampleRows.text
       .trimEnd()
       .split('\n')
@@ -154,7 +154,7 @@ describe('real lines', () => {
     for (const text of texts) expect(read(text)).toEqual(expected(text))
   })
 
-  test.skipIf(routerLog.absent)('of one app are read, and add up', () => {
+  testOn([routerLog], 'of one app are read, and add up', () => {
     const sums = { requests: 0, service: 0, most: 0 }
     const statuses = new Map<number | undefined, number>()
     for (const row of routerLog.text.trimEnd().split('\n')) {

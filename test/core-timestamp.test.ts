@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'bun:test'
 import fc from 'fast-check'
-import { parseTimestamp } from '../core/logplex.ts'
+import { parseTimestamp } from '../core/timestamp.ts'
 import { bytesOf } from './frames.ts'
 
 /** What the bytes of `text` say, where they lie inside a larger body. */

@@ -1,7 +1,17 @@
 /** Who is let in, and with what: credentials, methods, paths, content types. */
 import { afterAll, expect, test } from 'bun:test'
 import { drainKeysToText, drainSecret } from '../core/credential.ts'
-import { APP, authorization, basic, body, KEY, request, requestsOf, startEdge } from './edge.ts'
+import {
+  APP,
+  authorization,
+  basic,
+  body,
+  KEY,
+  request,
+  requestsOf,
+  startEdge,
+  TIME_MS,
+} from './edge.ts'
 
 const OTHER_KEY = { id: 'k2', key: Buffer.alloc(32, 2).toString('base64url') }
 
@@ -20,7 +30,7 @@ test('a good body is answered 204 when its one record stands in the log', async 
   expect(Math.abs(Date.now() - (burst?.receivedAtMs ?? 0))).toBeLessThan(10_000)
   expect(requestsOf(burst)).toEqual([
     {
-      time: '2025-11-22T08:00:00.123Z',
+      time: new Date(TIME_MS).toISOString(),
       process: 'web',
       connect: 1,
       service: 18,

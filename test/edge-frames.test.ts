@@ -1,6 +1,6 @@
 /** Frames that are cut, counted wrong, or no frames at all: what they cost, and whom. */
 import { afterAll, describe, expect, test } from 'bun:test'
-import { FRAME_BYTES_MAX } from '../core/logplex.ts'
+import { FRAME_BYTES_MAX } from '../core/frames.ts'
 import { BODY_BYTES_MAX } from '../edge/body.ts'
 import { body, message, request, requestsOf, startEdge, totals } from './edge.ts'
 

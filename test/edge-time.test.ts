@@ -45,11 +45,22 @@ describe('the time of a message', () => {
     expect(totals(burst)).toEqual({ received: 1, kept: 1 })
   })
 
-  test('of 2014 is its own, in the ledger as well', async () => {
+  test('of 2014 is its own, in the ledger as well, where it came late', async () => {
     const burst = await edge.burstOf(line('2014-07-17T12:59:25.223980+00:00'))
     const timeMs = Date.parse('2014-07-17T12:59:25.223Z')
     expect([...burst.requests.timeMs]).toEqual([timeMs])
-    expect([...burst.ledger]).toEqual([[minuteOf(timeMs), { received: 1, kept: 1 }]])
+    expect([...burst.ledger]).toEqual([[minuteOf(timeMs), { received: 1, kept: 1, late: 1 }]])
+  })
+
+  test('is late where its minutes were dropped, after 7 days, and what is not kept is never', async () => {
+    const ago = (days: number): string => new Date(Date.now() - days * 86_400_000).toISOString()
+    const output = message('x', { time: ago(8), app: 'app', process: 'web.1' })
+    const unknown = message('x', { time: ago(8), process: 'web.1' })
+    const burst = await edge.burstOf(line(ago(6.9)), line(ago(7.1)), output, unknown)
+    expect(totals(burst)).toEqual({
+      ...{ received: 4, kept: 2, late: 1 },
+      ...{ ignoredOutput: 1, ignoredUnknown: 1 },
+    })
   })
 
   test.each([

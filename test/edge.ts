@@ -9,7 +9,7 @@ import { brokerApp } from '../broker/server.ts'
 import { type Burst, decodeBurst } from '../core/burst.ts'
 import { type BurstJson, burstToJson } from '../core/burst-json.ts'
 import { type DrainKey, drainKeysToText, drainSecret } from '../core/credential.ts'
-import { addCounts, type LedgerCounts } from '../core/ledger.ts'
+import { addCounts, type LedgerCounts, minuteOf } from '../core/ledger.ts'
 import { type EdgeBindings, startLocalEdge } from '../edge/dev.ts'
 
 /** For tests that take long: the edge's whole budget is 4 s, and the machine may be busy. */
@@ -24,9 +24,9 @@ const DRAIN_ID = 'd1'
 /** A Logplex token, as the edge gets it with each request. */
 const DRAIN_TOKEN = 'd.fc6b856b-3332-4546-93de-7d0ee272c3bd'
 
-/** Long gone, so that no clock takes it for the future. */
-export const TIME = '2025-11-22T08:00:00.123456+00:00'
-export const TIME_MS = Date.parse('2025-11-22T08:00:00.123Z')
+/** Ten minutes ago: no clock takes it for the future, and it does not come late. */
+export const TIME_MS = minuteOf(Date.now()) - 600_000 + 123
+export const TIME = `${new Date(TIME_MS).toISOString().slice(0, -1)}456+00:00`
 
 /** The data that comes with the project's folder, but not with its repository. */
 export const DATA = join(import.meta.dir, '../../shared/data')
@@ -42,6 +42,8 @@ export interface Posted {
 
 export interface PostOptions {
   app?: string
+  /** Of the drain, where it is not Logplex's. */
+  path?: string
   /** Besides those of Logplex, or instead; undefined leaves one of them out. */
   headers?: Record<string, string | undefined>
 }
@@ -131,7 +133,7 @@ export async function startEdge(options: { front?: Front } = {}): Promise<TestEd
 export async function postDrain(
   edgeUrl: string,
   body: BodyInit,
-  { app = APP, headers = {} }: PostOptions = {},
+  { app = APP, path = '/drains/heroku', headers = {} }: PostOptions = {},
 ): Promise<Response> {
   const all = {
     authorization: await authorization(app),
@@ -141,7 +143,7 @@ export async function postDrain(
     ...headers,
   }
   const given = Object.entries(all).filter((entry): entry is [string, string] => entry[1] != null)
-  return await fetch(`${edgeUrl}/drains/heroku`, { method: 'POST', headers: given, body })
+  return await fetch(edgeUrl + path, { method: 'POST', headers: given, body })
 }
 
 /** The `Authorization` of a drain. */

@@ -1,5 +1,5 @@
 /** Drain bodies for the tests of core/: how they are framed, and what comes of cutting them. */
-import { cutFrames } from '../core/logplex.ts'
+import { cutFrames } from '../core/frames.ts'
 
 /** Latin-1, so that any byte can be written in a test. */
 export const bytesOf = (text: string): Uint8Array => new Uint8Array(Buffer.from(text, 'latin1'))

@@ -43,6 +43,21 @@ export function routerLine(
   )
 }
 
+/** Four lines of other kinds; their fractions would show a sum that depends on its order. */
+function otherSignals(timeMs: number, next: () => number): string {
+  const head = (source: string): string =>
+    `<45>1 ${new Date(timeMs).toISOString().slice(0, 23)}+00:00 host ${source} - `
+  const dyno = `dyno=heroku.1.instance-${Math.floor(next() * 3)}`
+  return [
+    `${head('heroku web.1')}source=web.1 ${dyno} sample#load_avg_1m=${next().toFixed(2)}\n`,
+    `${head('heroku web.1')}source=web.1 ${dyno} sample#memory_rss=${(next() * 512).toFixed(2)}MB\n`,
+    `${head('app web.1')}measure#db=${(next() * 50).toFixed(3)}ms count#hits=${next().toFixed(1)}\n`,
+    `${head('heroku web.1')}Restarting\n`,
+  ]
+    .map(frame)
+    .join('')
+}
+
 /**
  * Bodies of router lines of `apps`, spread over the ten minutes before `endMs`, out of order as
  * several routers are; and what they add up to, by app and minute.
@@ -71,9 +86,10 @@ export function generateBodies(
       sums.failed += status >= 500 ? 1 : 0
       sums.serviceSum += service
       sums.bytes += bytes
+      if (i % 10 === 0) body += otherSignals(timeMs, next)
     }
     const frameId = `F${seed.toString(16)}${index.toString(16).padStart(8, '0')}`
-    return { app, frameId, body, messages: options.lines }
+    return { app, frameId, body, messages: options.lines + Math.ceil(options.lines / 10) * 4 }
   })
   return { bodies, truth }
 }

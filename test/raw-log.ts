@@ -6,6 +6,8 @@ import { ABSENT, type Burst, encodeBurst, requestColumns } from '../core/burst.t
 import { startsChunk } from '../core/chunk.ts'
 import { DEDUPE_MS, DEDUPE_OFFSETS } from '../core/dedupe.ts'
 import type { LedgerCounts } from '../core/ledger.ts'
+import type { Signals } from '../core/signals.ts'
+import { arbitraryMeetingSignals } from './arbitraries.ts'
 
 /** A raw record, and the burst that it holds; a tick and what cannot be read hold none. */
 export interface LogEntry {
@@ -39,6 +41,7 @@ const arbitraryCounts = fc
 
 const arbitraryRow = fc.record({
   process: fc.constantFrom('web', 'worker', 'web-é'),
+  code: fc.constantFrom(undefined, 'H12', 'H10'),
   minute: fc.integer({ min: -3, max: 0 }),
   serviceMs: fc.oneof(fc.constant(ABSENT), fc.integer({ min: 0, max: 30_000 })),
   connectMs: fc.oneof(fc.constant(ABSENT), fc.integer({ min: 0, max: 50 })),
@@ -50,6 +53,7 @@ const arbitraryContent = fc.record({
   id: fc.constantFrom(...IDS),
   app: fc.constantFrom('demo', 'shop'),
   rows: fc.array(arbitraryRow, { maxLength: 6 }),
+  signals: arbitraryMeetingSignals,
   ledger: fc.uniqueArray(fc.tuple(fc.integer({ min: -3, max: 0 }), arbitraryCounts), {
     selector: ([minute]) => minute,
     maxLength: 3,
@@ -60,10 +64,11 @@ function burstOf(
   content: typeof arbitraryContent extends fc.Arbitrary<infer Content> ? Content : never,
   receivedAtMs: number,
 ): Burst {
-  const { id, app, rows, ledger } = content
+  const { id, app, rows, ledger, signals } = content
   const minuteMs = Math.floor(receivedAtMs / 60_000) * 60_000
   const requests = requestColumns(rows.length)
   requests.processes = [...new Set(rows.map(({ process }) => process))]
+  requests.codes = [...new Set(rows.flatMap(({ code }) => code ?? []))]
   rows.forEach((row, i) => {
     requests.timeMs[i] = minuteMs + row.minute * 60_000 + i
     requests.serviceMs[i] = row.serviceMs
@@ -71,13 +76,29 @@ function burstOf(
     requests.status[i] = row.status
     requests.bytes[i] = row.bytes
     requests.process[i] = requests.processes.indexOf(row.process)
-    requests.code[i] = ABSENT
+    requests.code[i] = row.code === undefined ? ABSENT : requests.codes.indexOf(row.code)
   })
   const minutes = ledger.map(([minute, counts]): [number, LedgerCounts] => [
     minuteMs + minute * 60_000,
     counts,
   ])
-  return { id, app, drain: 'heroku', receivedAtMs, ledger: new Map(minutes), requests }
+  return {
+    id,
+    app,
+    drain: 'heroku',
+    receivedAtMs,
+    ledger: new Map(minutes),
+    requests,
+    signals: later(signals, minuteMs),
+  }
+}
+
+function later({ points, markers, dynos }: Signals, byMs: number): Signals {
+  return {
+    points: points.map((point) => ({ ...point, timeMs: point.timeMs + byMs })),
+    markers: markers.map((marker) => ({ ...marker, timeMs: marker.timeMs + byMs })),
+    dynos: dynos.map((sighting) => ({ ...sighting, timeMs: sighting.timeMs + byMs })),
+  }
 }
 
 /** How far a record lies behind the one before it: near, beyond a chunk, beyond the window. */

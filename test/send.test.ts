@@ -8,7 +8,7 @@ import {
   readLogText,
   shiftMessage,
 } from '../batch/log-text.ts'
-import { cutFrames } from '../core/logplex.ts'
+import { cutFrames } from '../core/frames.ts'
 
 const bytes = (text: string): Uint8Array => Buffer.from(text, 'latin1')
 const texts = (messages: DrainMessage[]): string[] =>

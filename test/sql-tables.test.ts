@@ -10,6 +10,9 @@ import { onEachPostgres } from './sql-server.ts'
 
 const ALL = journal.entries.map((entry) => entry.tag)
 
+/** The tables of the 1m tier, each with a partition a day. */
+const TABLES = ['counters_1m', 'gauges_1m', 'histograms_1m', 'ledger_1m', 'requests_1m']
+
 test('migrations are in the order of their times, or the migrator would pass one over', () => {
   const times = journal.entries.map((entry) => entry.when)
   expect(times.toSorted((a, b) => a - b)).toEqual(times)
@@ -34,6 +37,18 @@ onEachPostgres((newDatabase) => {
       where relnamespace = 'shelf'::regnamespace and relispartition and relkind = 'r'
         and relname like ${like} order by relname`
     return rows.map((row) => row.name)
+  }
+
+  /** Returns when a query with this text waits for a lock. */
+  const waitsForLock = async (text: string) => {
+    const deadline = Date.now() + 10_000
+    for (;;) {
+      const waiting = await sql`
+        select from pg_stat_activity
+        where wait_event_type = 'Lock' and strpos(query, ${text}) > 0`
+      if (waiting.length > 0) return
+      if (Date.now() > deadline) throw new Error(`nobody waits for a lock at ${text}`)
+    }
   }
 
   test('a migration is applied once, however often and by however many', async () => {
@@ -111,13 +126,13 @@ onEachPostgres((newDatabase) => {
     const made = await Promise.all(
       [1, 2, 3, 4].map(() => sql`select shelf.make_partitions('2024-02-27', '2024-03-02') as n`),
     )
-    expect(made.map(([row]) => row?.n).toSorted()).toEqual([0, 0, 0, 8])
+    expect(made.map(([row]) => row?.n).toSorted((a, b) => a - b)).toEqual([0, 0, 0, 20])
     const days = ['20240227', '20240228', '20240229', '20240301']
     expect(await partitions('%1m_2024%')).toEqual(
-      ['ledger_1m', 'requests_1m'].flatMap((table) => days.map((day) => `${table}_${day}`)),
+      TABLES.flatMap((table) => days.map((day) => `${table}_${day}`)),
     )
     const [again] = await sql`select shelf.make_partitions('2024-02-27', '2024-03-03') as n`
-    expect(again?.n).toBe(2)
+    expect(again?.n).toBe(TABLES.length)
   })
 
   test('a day is a UTC day, whatever the time zone of the session', async () => {
@@ -162,6 +177,27 @@ onEachPostgres((newDatabase) => {
       ...places.map((place) => ({ app: 'c', requests: c, place })),
     ])
   })
+
+  // Who holds one table and wants another, while make_partitions wants both.
+  for (const [n, first, second] of [
+    [1, 'select from shelf.counters_1m', 'select from shelf.requests_1m'],
+    [2, 'select from shelf.requests_1m', 'select from shelf.counters_1m'],
+    [3, 'select from shelf.ledger_1m', 'delete from shelf.gauges_1m'],
+    [4, 'delete from shelf.gauges_1m', 'delete from shelf.ledger_1m'],
+  ] as const) {
+    test(`a day is made while another does ${first}, then ${second}: no deadlock`, async () => {
+      const made = await sql.begin(async (transaction) => {
+        await transaction.unsafe(first)
+        const query = sql`
+          select shelf.make_partitions(${`2024-10-0${n}`}, ${`2024-10-0${n + 1}`}) as n`.execute()
+        await waitsForLock('make_partitions')
+        await transaction.unsafe(second)
+        return { query }
+      })
+      const [row] = await made.query
+      expect(row?.n).toBe(TABLES.length)
+    })
+  }
 
   test('more than 400 days at once are refused, with words', async () => {
     const asked = sql`select shelf.make_partitions('2014-01-01', '2026-01-01')`.execute()

@@ -52,7 +52,7 @@ export function shelf(
 
 /** A batch program that is started again whenever it dies, as a supervisor does. */
 export class Restarted {
-  private process: Bun.Subprocess<'ignore', 'ignore', 'ignore'> | undefined
+  private process: Bun.Subprocess<'pipe', 'ignore', 'ignore'> | undefined
   private stopped = false
   kills = 0
 
@@ -66,8 +66,8 @@ export class Restarted {
   private start(): void {
     this.process = Bun.spawn([process.execPath, join(ROOT, 'batch/shelf.ts'), ...this.args], {
       cwd: ROOT,
-      env: { ...process.env, ...this.env },
-      stdin: 'ignore',
+      env: { ...process.env, ...this.env, SHELF_EXIT_WITH_PARENT: '1' },
+      stdin: 'pipe',
       stdout: 'ignore',
       stderr: 'ignore',
       onExit: () => {
@@ -173,6 +173,11 @@ export async function allRows(sql: Sql): Promise<string[]> {
   const rows = await sql<{ row: string }[]>`
     select 'requests ' || r::text as row from shelf.requests_1m r
     union all select 'ledger ' || l::text from shelf.ledger_1m l
+    union all select 'gauge ' || g::text from shelf.gauges_1m g
+    union all select 'counter ' || c::text from shelf.counters_1m c
+    union all select 'histogram ' || h::text from shelf.histograms_1m h
+    union all select 'marker ' || m::text from shelf.marker_lines m
+    union all select 'dyno ' || d::text from shelf.dynos d
     order by 1`
   return rows.map(({ row }) => row)
 }

@@ -4,6 +4,9 @@ create function shelf.make_partitions(since date, until date) returns integer
 language plpgsql as $$
 declare
   days_max constant integer := 400; -- the longest that any tier but 1d is kept
+  patience constant text := current_setting('lock_timeout');
+  started constant timestamp with time zone := clock_timestamp();
+  has_parents boolean;
   parents name[];
   parent name;
   child text;
@@ -31,19 +34,33 @@ begin
     return 0;
   end if;
 
-  -- Writers wait at the parent, where they have not chosen a partition yet: whoever waits at the
-  -- default partition would find it the wrong one. Readers wait at the default one, for moments.
-  -- Writers go through the tables by name and request_stats the other way: so no deadlock.
-  execute (
-    select format('lock table %s in share row exclusive mode',
-      string_agg(format('only shelf.%I', p), ', ' order by p))
-    from unnest(parents) p
-  );
-  execute (
-    select format('lock table %s in access exclusive mode',
-      string_agg(format('shelf.%I', p || '_default'), ', ' order by p desc))
-    from unnest(parents) p
-  );
+  -- Writers wait at the parents, where they have not chosen a partition yet: whoever waits at the
+  -- default partition would find it the wrong one. Readers wait at the default partitions, for
+  -- moments; as a query may hold one and want another, we let go before that is a deadlock.
+  loop
+    begin
+      has_parents := false;
+      execute (
+        select format('lock table %s in share row exclusive mode',
+          string_agg(format('only shelf.%I', p), ', ' order by p))
+        from unnest(parents) p
+      );
+      has_parents := true;
+      perform set_config('lock_timeout', '150ms', true); -- each; deadlock_timeout is 1 s
+      execute (
+        select format('lock table %s in access exclusive mode',
+          string_agg(format('shelf.%I', p || '_default'), ', ' order by p))
+        from unnest(parents) p
+      );
+      perform set_config('lock_timeout', patience, true);
+      exit;
+    exception when lock_not_available then
+      if not has_parents or clock_timestamp() > started + interval '1 minute' then
+        raise;
+      end if;
+      perform pg_sleep(0.1);
+    end;
+  end loop;
 
   for parent, day in
     select p, since + n from unnest(parents) p, generate_series(0, until - since - 1) n
@@ -68,4 +85,4 @@ end
 $$;
 
 comment on function shelf.make_partitions(date, date) is
-  'Makes the missing partitions of the one-minute tables for the UTC days from since to before until, at most 400 days, and moves their rows out of the default partitions. Returns how many it made. Safe to call again and by several sessions at once. Call it in a transaction of its own, as it waits for those who write to these tables and they wait for it; who writes to several of them in one transaction does it in the order of their names.';
+  'Makes the missing partitions of the one-minute tables for the UTC days from since to before until, at most 400 days, and moves their rows out of the default partitions. Returns how many it made. Safe to call again and by several sessions at once. Call it in a transaction of its own, as it waits for those who write to these tables and they wait for it; who writes to several of them in one transaction does it in the order of their names. Fails with lock_not_available where others read without a pause for a minute.';

@@ -77,12 +77,17 @@ language sql stable parallel safe as $$
   shares as (
     select
       date_bin((select size from step), l.bucket, '1970-01-01 00:00+00') as bucket,
-      sum(l.received - l.duplicates - l.malformed)::double precision / nullif(sum(
-        l.received - l.duplicates
-          + l.lost_l10 + l.lost_l12 + l.lost_l13 + l.lost_log + l.dead_letters
-      ), 0)::double precision as completeness
+      -- What our own log lost may have been of any app: then nobody knows how much is missing.
+      case when sum(l.lost_log) filter (where l.app = '') > 0 then null else
+        sum(l.received - l.duplicates - l.malformed)
+          filter (where l.app = request_stats.app)::double precision
+        / nullif(sum(
+          l.received - l.duplicates
+            + l.lost_l10 + l.lost_l12 + l.lost_l13 + l.lost_log + l.dead_letters
+        ) filter (where l.app = request_stats.app), 0)::double precision
+      end as completeness
     from shelf.ledger_1m l
-    where l.app = request_stats.app
+    where l.app in (request_stats.app, '')
       and l.bucket >= request_stats.since
       and l.bucket < request_stats.until
     group by 1

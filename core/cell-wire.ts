@@ -1,0 +1,188 @@
+/** Cells as JSON, as the topic aggregates carries them. fromWire(toWire(cells)) = cells. */
+import { z } from 'zod'
+import type { Cells } from './cell.ts'
+import { fromSparse, toSparse } from './histogram.ts'
+import { MARKER_KINDS } from './marker.ts'
+import { isLoggable } from './text.ts'
+
+/** Bins of all doubles: 2^-1074 to 2^1024, 32 a doubling. */
+const BIN_MAX = 35_000
+
+/** What Postgres takes: text without NUL, times from 1970 on, whole numbers that are exact. */
+export const wireText = z.string().refine(isLoggable, 'is too long, or holds a NUL')
+export const wireTime = z.iso.datetime().refine((text) => Date.parse(text) >= 0, 'is before 1970')
+export const wireCount = z.int().min(0)
+
+const histogramSchema = z
+  .object({
+    zero: wireCount,
+    bins: z.array(z.int().min(-BIN_MAX).max(BIN_MAX)),
+    counts: z.array(wireCount),
+    sum: z.number(),
+    min: z.number().nullable(),
+    max: z.number().nullable(),
+  })
+  .refine(
+    ({ bins, counts }) =>
+      bins.length === counts.length &&
+      bins.every((bin, i) => i === 0 || bin > (bins[i - 1] ?? bin)),
+    'bins must ascend, each with its count',
+  )
+
+const metric = {
+  app: wireText,
+  process: wireText,
+  name: wireText,
+  source: wireText,
+  bucket: wireTime,
+}
+
+const requestsSchema = z.object({
+  kind: z.literal('requests'),
+  app: wireText,
+  process: wireText,
+  bucket: wireTime,
+  requests: wireCount,
+  status: z.record(z.string().regex(/^\d{1,3}$/), wireCount),
+  service: histogramSchema,
+  connect: histogramSchema,
+  bytes: wireCount,
+})
+
+const gaugeSchema = z.object({
+  kind: z.literal('gauge'),
+  ...metric,
+  count: wireCount,
+  sum: z.number(),
+  min: z.number(),
+  max: z.number(),
+  last: z.number(),
+  /** When `last` was. */
+  at: wireTime,
+})
+
+const counterSchema = z.object({ kind: z.literal('counter'), ...metric, sum: z.number() })
+
+const measureSchema = z.object({
+  kind: z.literal('histogram'),
+  ...metric,
+  histogram: histogramSchema,
+})
+
+const markerSchema = z.object({
+  kind: z.literal('marker'),
+  app: wireText,
+  time: wireTime,
+  marker: z.enum(MARKER_KINDS),
+  process: wireText,
+  dyno: wireText,
+  text: wireText,
+  by: wireText,
+})
+
+const dynoSchema = z.object({
+  kind: z.literal('dyno'),
+  app: wireText,
+  dyno: wireText,
+  instance: wireText,
+  first: wireTime,
+  last: wireTime,
+})
+
+export const cellSchema = z.discriminatedUnion('kind', [
+  requestsSchema,
+  gaugeSchema,
+  counterSchema,
+  measureSchema,
+  markerSchema,
+  dynoSchema,
+])
+
+export type WireCell = z.infer<typeof cellSchema>
+
+const isoOf = (timeMs: number): string => new Date(timeMs).toISOString()
+
+/** By code units, so that every machine sorts alike. */
+export function compareText(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0
+}
+
+function inOrder<Cell>(cells: Map<string, Cell>): Cell[] {
+  return [...cells].sort(([a], [b]) => compareText(a, b)).map(([, cell]) => cell)
+}
+
+/** All cells but the ledger's, in an order that whoever makes them finds alike. */
+export function cellsToWire(cells: Cells): WireCell[] {
+  return [
+    ...inOrder(cells.requests).map((cell): WireCell => {
+      const { bucketMs, status, service, connect, ...rest } = cell
+      const codes = [...status].sort(([a], [b]) => a - b)
+      return {
+        kind: 'requests',
+        ...rest,
+        bucket: isoOf(bucketMs),
+        status: Object.fromEntries(codes),
+        service: toSparse(service),
+        connect: toSparse(connect),
+      }
+    }),
+    ...inOrder(cells.gauges).map(({ bucketMs, lastMs, ...rest }): WireCell => {
+      return { kind: 'gauge', ...rest, bucket: isoOf(bucketMs), at: isoOf(lastMs) }
+    }),
+    ...inOrder(cells.counters).map(({ bucketMs, ...rest }): WireCell => {
+      return { kind: 'counter', ...rest, bucket: isoOf(bucketMs) }
+    }),
+    ...inOrder(cells.measures).map(({ bucketMs, histogram, ...rest }): WireCell => {
+      return { kind: 'histogram', ...rest, bucket: isoOf(bucketMs), histogram: toSparse(histogram) }
+    }),
+    ...inOrder(cells.markers).map(({ kind, timeMs, ...rest }): WireCell => {
+      return { kind: 'marker', ...rest, marker: kind, time: isoOf(timeMs) }
+    }),
+    ...inOrder(cells.dynos).map(({ firstMs, lastMs, ...rest }): WireCell => {
+      return { kind: 'dyno', ...rest, first: isoOf(firstMs), last: isoOf(lastMs) }
+    }),
+  ]
+}
+
+/** Adds a cell that was read to `cells`. */
+export function addWireCell(cells: Cells, wire: WireCell): void {
+  switch (wire.kind) {
+    case 'requests': {
+      const { kind, bucket, status, service, connect, ...rest } = wire
+      cells.mergeRequestCell({
+        ...rest,
+        bucketMs: Date.parse(bucket),
+        status: new Map(Object.entries(status).map(([code, n]) => [Number(code), n])),
+        service: fromSparse(service),
+        connect: fromSparse(connect),
+      })
+      break
+    }
+    case 'gauge': {
+      const { kind, bucket, at, ...rest } = wire
+      cells.addGauge({ ...rest, bucketMs: Date.parse(bucket), lastMs: Date.parse(at) })
+      break
+    }
+    case 'counter': {
+      const { kind, bucket, ...rest } = wire
+      cells.addCounter({ ...rest, bucketMs: Date.parse(bucket) })
+      break
+    }
+    case 'histogram': {
+      const { kind, bucket, histogram, ...rest } = wire
+      const bucketMs = Date.parse(bucket)
+      cells.addMeasure({ ...rest, bucketMs, histogram: fromSparse(histogram) })
+      break
+    }
+    case 'marker': {
+      const { marker, time, ...rest } = wire
+      cells.addMarker({ ...rest, kind: marker, timeMs: Date.parse(time) })
+      break
+    }
+    case 'dyno': {
+      const { kind, first, last, ...rest } = wire
+      cells.addDyno({ ...rest, firstMs: Date.parse(first), lastMs: Date.parse(last) })
+      break
+    }
+  }
+}

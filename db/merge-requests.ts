@@ -1,0 +1,30 @@
+/** Adds cells of requests to shelf.requests_1m. */
+import type { RequestCell } from '../core/cell.ts'
+import { toSparse } from '../core/histogram.ts'
+import type { Transaction } from './client.ts'
+import { histogramToText, timeToText } from './schema.ts'
+
+/** Each row stands once in `rows`. */
+export async function mergeRequests(sql: Transaction, rows: readonly RequestCell[]): Promise<void> {
+  await sql`
+    insert into shelf.requests_1m as requests
+      (app, process, bucket, requests, status, service, connect, bytes)
+    select app, process, bucket, requests, status::jsonb, service::shelf.histogram,
+      connect::shelf.histogram, bytes
+    from unnest(
+      ${rows.map(({ app }) => app)}::text[],
+      ${rows.map(({ process }) => process)}::text[],
+      ${rows.map(({ bucketMs }) => timeToText(bucketMs))}::timestamptz[],
+      ${rows.map(({ requests }) => requests)}::bigint[],
+      ${rows.map(({ status }) => JSON.stringify(Object.fromEntries(status)))}::text[],
+      ${rows.map(({ service }) => histogramToText(toSparse(service)))}::text[],
+      ${rows.map(({ connect }) => histogramToText(toSparse(connect)))}::text[],
+      ${rows.map(({ bytes }) => bytes)}::bigint[]
+    ) as cells (app, process, bucket, requests, status, service, connect, bytes)
+    on conflict (app, process, bucket) do update set
+      requests = requests.requests + excluded.requests,
+      status = shelf.add_counts(requests.status, excluded.status),
+      service = shelf.merge(requests.service, excluded.service),
+      connect = shelf.merge(requests.connect, excluded.connect),
+      bytes = least(requests.bytes + excluded.bytes, ${Number.MAX_SAFE_INTEGER})`
+}
