@@ -1,6 +1,7 @@
 /** A Logplex body while it is read: each message goes where it belongs, and into the ledger. */
-import { count, type Ledger, type LedgerCount, minuteOf } from '../../core/ledger.ts'
+import { count, type Ledger, type LedgerCount, MINUTE_MS, minuteOf } from '../../core/ledger.ts'
 import { emptyMessage, isText, parseMessage } from '../../core/message.ts'
+import { OutputHead } from './heroku-head.ts'
 import { OutputLines, startsWith } from './heroku-output.ts'
 import { RequestRows } from './heroku-requests.ts'
 import { SignalRows, type Verdict } from './heroku-signals.ts'
@@ -26,23 +27,28 @@ const decoder = new TextDecoder()
 
 export class HerokuBody {
   readonly ledger: Ledger = new Map()
-  readonly requests: RequestRows
+  readonly requests = new RequestRows()
   readonly signals = new SignalRows()
   private readonly output: OutputLines
+  private readonly outputHead: OutputHead
   private readonly message = emptyMessage()
 
   constructor(
     private readonly body: Uint8Array,
     private readonly receivedAtMs: number,
-    frames: number,
   ) {
-    this.requests = new RequestRows(frames)
     this.output = new OutputLines(body)
+    this.outputHead = new OutputHead(body)
   }
 
   /** Takes a frame: whatever it holds, it is accounted for. */
   take(start: number, end: number): void {
-    const { body, message, receivedAtMs, signals } = this
+    const { body, message, outputHead, receivedAtMs, signals } = this
+    const textStart = outputHead.textStart(start, end)
+    if (textStart >= 0 && this.output.isSilent(textStart, end)) {
+      outputHead.countIgnored()
+      return
+    }
     if (!parseMessage(body, start, end, message)) {
       this.malformed(1)
       return
@@ -62,6 +68,14 @@ export class HerokuBody {
     }
     count(this.ledger, minuteMs, 'received')
     count(this.ledger, minuteMs, verdict)
+    // A minute that is over before FUTURE_MS is one in which no message can be of the future.
+    if (
+      verdict === 'ignoredOutput' &&
+      !future &&
+      minuteMs + MINUTE_MS <= receivedAtMs + FUTURE_MS
+    ) {
+      outputHead.remember(start, message, this.ledger.get(minuteMs) ?? {})
+    }
     if (verdict !== 'kept') return
     if (future) count(this.ledger, minuteMs, 'future')
     if (timeMs < receivedAtMs - LATE_MS) count(this.ledger, minuteMs, 'late')

@@ -27,6 +27,12 @@ export class OutputLines {
 
   constructor(private readonly body: Uint8Array) {}
 
+  /** Whether the text, up to the end of its message, says nothing to us. */
+  isSilent(textStart: number, end: number): boolean {
+    if (end - textStart >= SPLIT_BYTES || this.splits.size > 0) return false
+    return !this.mayHoldMetrics(textStart, end)
+  }
+
   /** Most lines are told from metrics by a search for one byte, once over the body. */
   mayHoldMetrics(start: number, end: number): boolean {
     if (this.nextMetric < start) this.nextMetric = this.metricFrom(start, this.body.length)

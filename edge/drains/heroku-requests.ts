@@ -1,5 +1,5 @@
 /** The requests of a body, gathered as columns while it is read. */
-import { ABSENT, type RequestColumns, requestColumns } from '../../core/burst.ts'
+import { ABSENT, type RequestColumns } from '../../core/burst.ts'
 import { isText } from '../../core/message.ts'
 import { emptyRouterLine, parseRouterLine } from '../../core/router-line.ts'
 
@@ -44,13 +44,15 @@ class Names {
 
 export class RequestRows {
   private readonly line = emptyRouterLine()
-  private columns = requestColumns(0)
   private readonly processes = new Names()
   private readonly codes = new Names()
-  private length = 0
-
-  /** Takes at most `most` requests. Many bodies hold none, and then no room is made. */
-  constructor(private readonly most: number) {}
+  private readonly timeMs: number[] = []
+  private readonly serviceMs: number[] = []
+  private readonly connectMs: number[] = []
+  private readonly status: number[] = []
+  private readonly bytes: number[] = []
+  private readonly process: number[] = []
+  private readonly code: number[] = []
 
   /** Requests whose process type went to `other`. */
   get overLimit(): number {
@@ -59,40 +61,37 @@ export class RequestRows {
 
   /** Takes the router's line from `start` to `end`; false where it can't be read. */
   add(body: Uint8Array, start: number, end: number, timeMs: number): boolean {
-    const { line, length } = this
+    const { line } = this
     if (!parseRouterLine(body, start, end, line)) return false
-    if (length === 0) this.columns = requestColumns(this.most)
-    const { columns } = this
-    columns.timeMs[length] = timeMs
-    columns.serviceMs[length] = line.serviceMs
-    columns.connectMs[length] = line.connectMs
-    columns.status[length] = line.status
-    columns.bytes[length] = line.bytes
-    columns.process[length] =
+    this.timeMs.push(timeMs)
+    this.serviceMs.push(line.serviceMs)
+    this.connectMs.push(line.connectMs)
+    this.status.push(line.status)
+    this.bytes.push(line.bytes)
+    this.process.push(
       line.processEnd > line.processStart
         ? this.processes.indexOf(body, line.processStart, line.processEnd)
-        : this.processes.indexOfName(ROUTED_PROCESS)
-    columns.code[length] =
+        : this.processes.indexOfName(ROUTED_PROCESS),
+    )
+    this.code.push(
       line.codeEnd > line.codeStart
         ? this.codes.indexOf(body, line.codeStart, line.codeEnd)
-        : ABSENT
-    this.length += 1
+        : ABSENT,
+    )
     return true
   }
 
   finish(): RequestColumns {
-    const { columns, length } = this
-    const names = { processes: this.processes.list, codes: this.codes.list }
-    if (length === columns.timeMs.length) return { ...columns, ...names }
     return {
-      timeMs: columns.timeMs.subarray(0, length),
-      serviceMs: columns.serviceMs.subarray(0, length),
-      connectMs: columns.connectMs.subarray(0, length),
-      status: columns.status.subarray(0, length),
-      bytes: columns.bytes.subarray(0, length),
-      process: columns.process.subarray(0, length),
-      code: columns.code.subarray(0, length),
-      ...names,
+      timeMs: new Float64Array(this.timeMs),
+      serviceMs: new Int32Array(this.serviceMs),
+      connectMs: new Int32Array(this.connectMs),
+      status: new Int32Array(this.status),
+      bytes: new Float64Array(this.bytes),
+      process: new Int32Array(this.process),
+      code: new Int32Array(this.code),
+      processes: this.processes.list,
+      codes: this.codes.list,
     }
   }
 }

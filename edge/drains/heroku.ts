@@ -68,10 +68,8 @@ export async function herokuBurst(
   receivedAtMs: number,
   hashUser: HashUser,
 ): Promise<Burst> {
-  const bounds: number[] = []
-  const cut = cutFrames(body, (start, end) => bounds.push(start, end))
-  const read = new HerokuBody(body, receivedAtMs, cut.frames)
-  for (let i = 0; i < bounds.length; i += 2) read.take(bounds[i] ?? 0, bounds[i + 1] ?? 0)
+  const read = new HerokuBody(body, receivedAtMs)
+  const cut = cutFrames(body, (start, end) => read.take(start, end))
   // Where the framing broke, or nothing came, the count tells how many messages we did not see.
   const broken = cut.malformed > 0 || body.length === 0
   const unseen = broken ? headers.messages - cut.frames - cut.malformed : 0
