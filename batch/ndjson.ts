@@ -1,5 +1,5 @@
 /** Lines of JSON in and out of a program: its pipes. */
-import { fstatSync } from 'node:fs'
+import { fstatSync, writeSync } from 'node:fs'
 import type { z } from 'zod'
 
 /** A line of standard input that is not what the program reads. */
@@ -66,13 +66,21 @@ export function inputIsPiped(): boolean {
   }
 }
 
-/** Writes to standard output; resolves when the reader has taken it. Quiet when the reader left. */
-export function writeOut(text: string): Promise<void> {
-  return new Promise((resolve, reject) => {
-    process.stdout.write(text, (error) => {
-      if (error && 'code' in error && error.code === 'EPIPE') process.exit(0)
-      if (error) reject(error)
-      else resolve()
-    })
-  })
+/**
+ * Writes to standard output, all of it before it resolves: a program that ends next loses nothing,
+ * and lines of several partitions never mix. Waits for a slow reader; quiet when the reader left.
+ */
+export async function writeOut(text: string): Promise<void> {
+  const bytes = Buffer.from(text)
+  for (let at = 0; at < bytes.length; ) {
+    try {
+      at += writeSync(1, bytes, at)
+    } catch (error) {
+      const code = error instanceof Error && 'code' in error ? error.code : undefined
+      if (code === 'EPIPE') process.exit(0)
+      // A pipe that does not block is full.
+      if (code !== 'EAGAIN') throw error
+      Bun.sleepSync(1)
+    }
+  }
 }
