@@ -9,6 +9,12 @@ export const DEDUPE_MS = 15 * 60_000
 
 export const DEDUPE_OFFSETS = 131_072
 
+/**
+ * Ids are forgotten once in so many notes. What is too old is never believed in any case; to look
+ * each time would walk a Map whose head is full of deleted entries.
+ */
+const FORGET_EVERY = 1024
+
 /** An occurrence of an id. */
 interface Seen extends Position {
   /** How many messages this try of the burst said Logplex had dropped. */
@@ -21,6 +27,7 @@ export class DedupeWindow {
    * before it that told of a greater loss than any after them: the first one's is the greatest.
    */
   private readonly seen = new Map<string, Seen[]>()
+  private notes = 0
 
   /**
    * Notes that `id` occurred at `at`, and tells of the occurrences before it if it is a duplicate:
@@ -28,7 +35,7 @@ export class DedupeWindow {
    * so that whoever starts reading there comes to the same. Offsets come in ascending order.
    */
   note(id: string, at: Position, lostL10: number): { lostL10: number } | undefined {
-    this.forget(at)
+    if (++this.notes % FORGET_EVERY === 0) this.forget(at)
     const tries = this.seen.get(id) ?? []
     while (tries[0] !== undefined && !inWindow(tries[0], at)) tries.shift()
     const duplicate = tries[0] && { lostL10: tries[0].lostL10 }
