@@ -2,7 +2,9 @@
 import type { Log } from '../broker/log.ts'
 import { type Chunk, PartitionAggregator } from '../core/aggregate.ts'
 import { toAggregateRecords } from '../core/aggregate-record.ts'
-import type { Position } from '../core/chunk.ts'
+import { LookBack } from '../core/late.ts'
+import { searchLog } from './aggregate-look-back.ts'
+import { lastAggregate } from './aggregate-tail.ts'
 import { locateLog } from './locate.ts'
 import { pause } from './loop.ts'
 import { lineBatches, parseLine, writeOut } from './ndjson.ts'
@@ -20,61 +22,128 @@ const TICK_CHECK_MS = 250
  * else may still add to it.
  */
 export async function aggregateLines(signal: AbortSignal): Promise<void> {
-  const aggregators = new Map<number, PartitionAggregator>()
+  const log = findLog()
+  const partitions = new Map<number, LinesOfPartition>()
   const ended = new AbortController()
-  const ticking = closeQuietPartitions(aggregators, AbortSignal.any([signal, ended.signal]))
-  const nextOffsets = new Map<number, number>()
+  const ticking =
+    log && closeQuietPartitions(log, partitions, AbortSignal.any([signal, ended.signal]))
   let number = 0
-  for await (const lines of lineBatches(Bun.stdin.stream(), signal)) {
-    let out = ''
-    for (const text of lines) {
+  for await (const texts of lineBatches(Bun.stdin.stream(), signal)) {
+    const lines = texts.map((text) => {
       number += 1
-      const line = parseLine(rawLineSchema, text, number)
-      const aggregator = aggregators.get(line.partition) ?? new PartitionAggregator()
-      aggregators.set(line.partition, aggregator)
-      const position = { offset: line.offset, timestamp: Date.parse(line.timestamp) }
-      const next = nextOffsets.get(line.partition) ?? line.offset
-      if (line.offset > next) {
-        say(
-          `aggregate: partition ${line.partition} lacks the offsets ${next} to ${line.offset - 1}`,
-        )
-        for (const chunk of aggregator.gap(next, position)) out += printChunk(line.partition, chunk)
-      }
-      nextOffsets.set(line.partition, line.offset + 1)
-      out += printChunk(line.partition, pushLine(aggregator, line, position))
+      return parseLine(rawLineSchema, text, number)
+    })
+    let out = ''
+    for (const [partition, batch] of Map.groupBy(lines, (line) => line.partition)) {
+      const first = batch[0]?.offset ?? 0
+      const known =
+        partitions.get(partition) ?? (await LinesOfPartition.begin(log, partition, first))
+      partitions.set(partition, known)
+      out += await known.take(batch, signal)
     }
     if (out !== '') await writeOut(out)
   }
   ended.abort()
   await ticking
-  for (const [partition, { waiting }] of aggregators) {
+  for (const [partition, { waiting }] of partitions) {
     if (waiting?.bursts) {
       say(`aggregate: the last chunk of partition ${partition} is still open, and was not written`)
     }
   }
 }
 
-function pushLine(
-  aggregator: PartitionAggregator,
-  line: RawLine,
-  position: Position,
-): Chunk | undefined {
-  const content = rawLineContent(line)
-  if (content !== undefined && 'undecodable' in content) {
-    const key = 'key' in line ? line.key : null
-    return aggregator.push({ ...position, key, value: content.undecodable })
+/** The log that the lines come from, as far as is known; a filter can do without. */
+function findLog(): Log | undefined {
+  try {
+    return openLog(locateLog(process.env))
+  } catch {
+    return undefined
   }
-  return aggregator.pushBurst({ ...position, key: content?.app ?? null, value: '' }, content)
 }
 
-function printChunk(partition: number, chunk: Chunk | undefined): string {
-  if (chunk === undefined) return ''
-  for (const { record, message } of chunk.deadLetters) {
-    say(`aggregate: partition ${partition}, offset ${record.offset}: ${message}`)
+/** One partition of the input, and what it makes. */
+class LinesOfPartition {
+  private next: number | undefined
+  private toldOfLate = false
+
+  private constructor(
+    private readonly partition: number,
+    private readonly log: Log | undefined,
+    private readonly aggregator: PartitionAggregator,
+  ) {}
+
+  /** The lines are of the epoch in which the log is: they do not say it themselves. */
+  static async begin(
+    log: Log | undefined,
+    partition: number,
+    first: number,
+  ): Promise<LinesOfPartition> {
+    const tail = log && (await lastAggregate(log, partition).catch(() => undefined))
+    const epoch = tail && { epoch: tail.epoch, begin: tail.begin }
+    return new LinesOfPartition(partition, log, new PartitionAggregator(epoch, first))
   }
-  return toAggregateRecords(partition, chunk)
-    .map((record) => `${JSON.stringify(record)}\n`)
-    .join('')
+
+  get waiting() {
+    return this.aggregator.waiting
+  }
+
+  /** What is to be printed of the chunks that the lines closed. */
+  async take(lines: readonly RawLine[], signal: AbortSignal): Promise<string> {
+    await this.lookBack(lines, signal)
+    return lines.map((line) => this.push(line)).join('')
+  }
+
+  private push(line: RawLine): string {
+    const at = { offset: line.offset, timestamp: Date.parse(line.timestamp) }
+    const next = this.next ?? line.offset
+    let out = ''
+    if (line.offset > next) {
+      say(`aggregate: partition ${this.partition} lacks the offsets ${next} to ${line.offset - 1}`)
+      for (const chunk of this.aggregator.gap(next, at)) out += this.print(chunk)
+    }
+    this.next = line.offset + 1
+    const content = rawLineContent(line)
+    if (typeof content === 'object' && 'undecodable' in content) {
+      const key = 'key' in line ? line.key : null
+      return out + this.print(this.aggregator.push({ ...at, key, value: content.undecodable }))
+    }
+    return out + this.print(this.aggregator.pushContent({ ...at, key: null, value: '' }, content))
+  }
+
+  /** The window may begin with the input: all before it is looked up for bursts that come late. */
+  private async lookBack(lines: readonly RawLine[], signal: AbortSignal): Promise<void> {
+    const search = new LookBack()
+    for (const line of lines) {
+      if (!('id' in line)) continue
+      const at = { offset: line.offset, timestamp: Date.parse(line.timestamp) }
+      search.ask(at, { id: line.id, receivedAtMs: Date.parse(line.received) })
+    }
+    const first = lines[0]?.offset ?? 0
+    if (search.last !== undefined) {
+      if (this.log === undefined) this.tellOfLate()
+      else await searchLog(this.log, this.partition, search, first, signal)
+    }
+    this.aggregator.recall(search.found)
+  }
+
+  private tellOfLate(): void {
+    if (this.toldOfLate) return
+    this.toldOfLate = true
+    say(
+      `aggregate: partition ${this.partition} has bursts that came late. Whether they came before ` +
+        "can't be looked up without the log: set SHELF_LOG",
+    )
+  }
+
+  private print(chunk: Chunk | undefined): string {
+    if (chunk === undefined) return ''
+    for (const { record, message } of chunk.deadLetters) {
+      say(`aggregate: partition ${this.partition}, offset ${record.offset}: ${message}`)
+    }
+    return toAggregateRecords(this.partition, chunk)
+      .map((record) => `${JSON.stringify(record)}\n`)
+      .join('')
+  }
 }
 
 /**
@@ -82,19 +151,14 @@ function printChunk(partition: number, chunk: Chunk | undefined): string {
  * if the line it saw last is the last one there. Without a log the chunk waits for the next burst.
  */
 async function closeQuietPartitions(
-  aggregators: ReadonlyMap<number, PartitionAggregator>,
+  log: Log,
+  partitions: ReadonlyMap<number, LinesOfPartition>,
   signal: AbortSignal,
 ): Promise<void> {
-  let log: Log
-  try {
-    log = openLog(locateLog(process.env))
-  } catch {
-    return
-  }
   const seenAt = new Map<number, { offset: number; ms: number }>()
   while (!signal.aborted) {
     await pause(TICK_CHECK_MS, signal)
-    for (const [partition, { waiting }] of aggregators) {
+    for (const [partition, { waiting }] of partitions) {
       if (!waiting?.bursts || signal.aborted) continue
       const seen = seenAt.get(partition)
       // Looked at once before: from then on the step passes by our clock, whatever the log's says.

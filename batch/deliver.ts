@@ -12,6 +12,9 @@ const REQUEST_MS_MAX = 5000
 const TRIES_MAX = 3
 const RETRY_PAUSE_MS = 500
 
+/** A drain that is asked too much of says when to come again, whole seconds; longer is not waited. */
+const RETRY_AFTER_SECONDS_MAX = 60
+
 export interface Delivery {
   messages: number
   requests: number
@@ -128,14 +131,17 @@ async function post(
   }
   const body = frameBody(messages)
   let unreachable = ''
+  let pauseMs = 0
   for (let tries = 1; tries <= TRIES_MAX; tries++) {
-    if (tries > 1) await pause(RETRY_PAUSE_MS, signal)
+    await pause(pauseMs, signal)
+    pauseMs = RETRY_PAUSE_MS
     if (signal.aborted) break
     try {
       const timeout = AbortSignal.timeout(REQUEST_MS_MAX)
       const response = await fetch(target.url, { method: 'POST', headers, body, signal: timeout })
       if (response.ok) return true
       unreachable = ''
+      pauseMs = Math.max(RETRY_PAUSE_MS, retryAfterMs(response))
       if (response.status >= 400 && response.status < 500 && response.status !== 429) {
         throw new RefusedError(`the drain refused us: ${response.status} ${await response.text()}`)
       }
@@ -146,6 +152,11 @@ async function post(
   }
   if (unreachable !== '') throw new TryAgainError(`nobody answers at ${target.url}: ${unreachable}`)
   return false
+}
+
+function retryAfterMs(response: Response): number {
+  const seconds = Number(response.headers.get('retry-after') ?? 0)
+  return Number.isNaN(seconds) ? 0 : Math.min(seconds, RETRY_AFTER_SECONDS_MAX) * 1000
 }
 
 class RefusedError extends Error {

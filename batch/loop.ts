@@ -6,6 +6,9 @@ import { say, UsageError } from './program.ts'
 const PAUSE_MS_FIRST = 100
 const PAUSE_MS_MAX = 5000
 
+/** How often topics are looked at for partitions that were added. */
+const PARTITIONS_LOOK_MS = 5000
+
 /** And before it tries again what is no passing fault: a person has to do something first. */
 const PAUSE_MS_STUCK = 30_000
 
@@ -102,6 +105,34 @@ export function eachPartition(
         work(partition, stop),
   )
   return together(signal, workers)
+}
+
+/**
+ * One worker for each partition, also for those that are added later: `count` is asked again and
+ * again. Workers are patient themselves; where one fails for good, the others are stopped.
+ */
+export async function eachPartitionToCome(
+  name: string,
+  signal: AbortSignal,
+  count: () => Promise<number>,
+  work: (partition: number, signal: AbortSignal) => Promise<void>,
+): Promise<void> {
+  const failed = new AbortController()
+  const stop = AbortSignal.any([signal, failed.signal])
+  const workers: Promise<void>[] = []
+  await patiently(name, stop, async (succeeded) => {
+    while (!stop.aborted) {
+      const partitions = await count()
+      succeeded()
+      while (workers.length < partitions) {
+        const worker = work(workers.length, stop)
+        worker.catch(() => failed.abort())
+        workers.push(worker)
+      }
+      await pause(PARTITIONS_LOOK_MS, stop)
+    }
+  })
+  await Promise.all(workers)
 }
 
 /** How many partitions a topic has. */

@@ -3,7 +3,9 @@ import { z } from 'zod'
 import { type AggregateRecord, aggregateRecordSchema } from '../core/aggregate-record.ts'
 import { connect, type Sql } from '../db/client.ts'
 import { LineError, lineBatches, parseLine } from './ndjson.ts'
+import { isBefore, missingBefore, type Place } from './persist-place.ts'
 import { persistRecords } from './persist-records.ts'
+import { say } from './program.ts'
 import { AGGREGATES } from './topics.ts'
 
 /** `offset` is there where the line comes from the log. */
@@ -45,9 +47,17 @@ async function begin(
   first: AggregateRecord | undefined,
 ): Promise<void> {
   await sql`insert into shelf.progress (partition) values (${partition}) on conflict do nothing`
-  const [row] = await sql<{ from: number }[]>`
-    select next_from as "from" from shelf.progress where partition = ${partition}`
-  if (row !== undefined && row.from > 0 && first !== undefined && first.from > row.from) {
+  const [row] = await sql<Place[]>`
+    select epoch, next_from as "from", next_part as part from shelf.progress
+    where partition = ${partition}`
+  if (row === undefined || first === undefined) return
+  if (first.epoch < row.epoch) {
+    say(
+      `persist: partition ${partition} of the input begins in epoch ${first.epoch}, the database is in ` +
+        `epoch ${row.epoch}: what comes before that falls away`,
+    )
+  }
+  if (row.from > 0 && !isBefore(first, row) && missingBefore(first, row) > 0) {
     throw new LineError(
       `partition ${partition}: the input starts at raw offset ${first.from}, but the database has ` +
         `all before ${row.from} only. Start earlier: shelf from ${AGGREGATES} without --since`,

@@ -10,6 +10,7 @@ import type { Sql, Transaction } from '../db/client.ts'
 import { type Limits, loadLimits } from '../db/limits.ts'
 import { mergeCells } from '../db/merge-cells.ts'
 import { makePartitions } from './partitions.ts'
+import { behind, missingBefore, type Place, placeBehind } from './persist-place.ts'
 import { setting } from './program.ts'
 
 /** Names that an app may have in a minute; what is over goes to `other`. */
@@ -21,12 +22,6 @@ const LIMITS = {
 interface Minute {
   app: string
   bucketMs: number
-}
-
-/** The place in a partition: raw offsets before `from`, and parts before `part` of the chunk there. */
-interface Place {
-  from: number
-  part: number
 }
 
 interface PersistOptions {
@@ -51,7 +46,7 @@ export async function persistRecords(
   return await sql.begin(async (transaction) => {
     const skip = transaction.unsafe(ifLeased === 'skip' ? 'skip locked' : '')
     const [row] = await transaction<Place[]>`
-      select next_from as "from", next_part as part from shelf.progress
+      select epoch, next_from as "from", next_part as part from shelf.progress
       where partition = ${partition} for update ${skip}`
     if (row === undefined) return false
     const fresh = behind(records, row)
@@ -60,20 +55,6 @@ export async function persistRecords(
     await moveTo(transaction, partition, fresh, nextOffset)
     return true
   })
-}
-
-/** The records that are not before `place`, each once. */
-function behind(records: readonly AggregateRecord[], place: Place): AggregateRecord[] {
-  let { from, part } = place
-  return records.filter((record) => {
-    if (record.from < from || (record.from === from && record.part < part)) return false
-    ;({ from, part } = placeBehind(record))
-    return true
-  })
-}
-
-function placeBehind({ from, to, part, parts }: AggregateRecord): Place {
-  return part + 1 === parts ? { from: to, part: 0 } : { from, part: part + 1 }
 }
 
 /** The minutes of apps whose names are limited. */
@@ -90,9 +71,8 @@ function cellsOf(records: readonly AggregateRecord[], start: Place, limits: Limi
   const cells = new Cells()
   let place = start
   for (const record of records) {
-    // Chunks join without holes: a jump means that records were deleted before we read them.
-    if (record.from > place.from) {
-      const lostLog = record.from - place.from
+    const lostLog = missingBefore(record, place)
+    if (lostLog > 0) {
       cells.addLedger('', minuteOf(Date.parse(record.watermark)), { lostLog })
     }
     for (const cell of record.cells) addWireCell(cells, limited(cell, limits, cells))
@@ -133,14 +113,20 @@ async function moveTo(
 ): Promise<void> {
   const last = records[records.length - 1]
   const place = last === undefined ? undefined : placeBehind(last)
-  // Of whole chunks only: the watermark is the time of the record before the place.
-  const watermark = records.findLast((record) => placeBehind(record).part === 0)?.watermark
+  // Of whole chunks of this epoch only: the watermark is the time of the record before the place.
+  const watermark = records.findLast(
+    (record) => record.epoch === place?.epoch && placeBehind(record).part === 0,
+  )?.watermark
   await sql`
     update shelf.progress set
+      epoch = coalesce(${place?.epoch ?? null}, epoch),
       next_from = coalesce(${place?.from ?? null}, next_from),
       next_part = coalesce(${place?.part ?? null}, next_part),
       next_offset = greatest(next_offset, ${nextOffset ?? 0}),
-      watermark = coalesce(${watermark ?? null}::timestamptz, watermark),
+      watermark = coalesce(
+        ${watermark ?? null}::timestamptz,
+        case when epoch = coalesce(${place?.epoch ?? null}, epoch) then watermark end
+      ),
       updated_at = now()
     where partition = ${partition}`
 }

@@ -4,24 +4,15 @@
  * The place is the lease too: any number of these share the partitions.
  */
 import type { Log } from '../broker/log.ts'
-import type { AggregateRecord } from '../core/aggregate-record.ts'
 import { connect, type Sql } from '../db/client.ts'
-import { parseAggregate } from './aggregate.ts'
 import { locate, locateDatabase } from './locate.ts'
-import { eachPartition, partitionsOf, patiently, pause } from './loop.ts'
+import { eachPartitionToCome, partitionsOf, patiently } from './loop.ts'
 import { inputIsPiped } from './ndjson.ts'
 import { openLog } from './open-log.ts'
 import { persistLines } from './persist-lines.ts'
-import { persistRecords } from './persist-records.ts'
-import { type Program, say } from './program.ts'
-import { refuseAnotherLog } from './same-log.ts'
+import { PersistWorker } from './persist-worker.ts'
+import type { Program } from './program.ts'
 import { AGGREGATES } from './topics.ts'
-
-/** How long a read waits for records. */
-const IDLE_WAIT_MS = 10_000
-
-/** Until a worker looks again at a partition that another one is at. */
-const LEASED_PAUSE_MS = 250
 
 export const persist: Program = {
   usage: 'persist',
@@ -45,16 +36,16 @@ Without (a terminal, /dev/null) it works on the log itself, until it is stopped.
   },
 }
 
-/** Persists all partitions until `signal`. */
+/** Persists all partitions until `signal`, also those that are added meanwhile. */
 export async function persistLog(log: Log, sql: Sql, signal: AbortSignal): Promise<void> {
-  let partitions = 0
-  await patiently('persist', signal, async () => {
-    partitions = partitionsOf(await log.topics(), AGGREGATES)
-  })
-  await eachPartition(partitions, signal, (partition, stop) =>
-    patiently(`persist ${partition}`, stop, (succeeded) =>
-      persistPartition(log, sql, partition, stop, succeeded),
-    ),
+  await eachPartitionToCome(
+    'persist',
+    signal,
+    async () => partitionsOf(await log.topics(), AGGREGATES),
+    (partition, stop) =>
+      patiently(`persist ${partition}`, stop, (succeeded) =>
+        persistPartition(log, sql, partition, stop, succeeded),
+      ),
   )
 }
 
@@ -65,49 +56,9 @@ async function persistPartition(
   signal: AbortSignal,
   succeeded: () => void,
 ): Promise<void> {
-  await sql`insert into shelf.progress (partition) values (${partition}) on conflict do nothing`
-  await refuseReplacedLog(log, sql, partition)
+  const worker = await PersistWorker.start(log, sql, partition)
   while (!signal.aborted) {
-    const [row] = await sql<{ nextOffset: number }[]>`
-      select next_offset as "nextOffset" from shelf.progress where partition = ${partition}`
+    await worker.step(signal)
     succeeded()
-    const nextOffset = row?.nextOffset ?? 0
-    const found = await log.read(AGGREGATES, partition, nextOffset, {
-      waitMs: IDLE_WAIT_MS,
-      signal,
-    })
-    const last = found[found.length - 1]
-    if (last === undefined) {
-      await refuseReplacedLog(log, sql, partition)
-      continue
-    }
-    const records: AggregateRecord[] = []
-    for (const record of found) {
-      const aggregate = parseAggregate(record)
-      if (aggregate === undefined)
-        say(`persist ${partition}: offset ${record.offset} is no record of cells`)
-      else records.push(aggregate)
-    }
-    const taken = await persistRecords(sql, partition, records, {
-      nextOffset: last.offset + 1,
-      ifLeased: 'skip',
-    })
-    if (!taken) await pause(LEASED_PAUSE_MS, signal)
-  }
-}
-
-/** Rows that were made from another log, or from more of this one than there is, are no beginning. */
-async function refuseReplacedLog(log: Log, sql: Sql, partition: number): Promise<void> {
-  const [row] = await sql<{ from: number; offset: number; watermark: Date | null }[]>`
-    select next_from as "from", next_offset as "offset", watermark from shelf.progress
-    where partition = ${partition}`
-  if (row === undefined || row.watermark === null) return
-  await refuseAnotherLog(log, partition, row.from, row.watermark.getTime())
-  const latest = await log.offsetAt(AGGREGATES, partition, 'latest')
-  if (latest < row.offset) {
-    throw new Error(
-      `partition ${partition} of ${AGGREGATES} ends at ${latest}, but was read up to ${row.offset}: ` +
-        'it was recreated. Read it from its start: update shelf.progress set next_offset = 0',
-    )
   }
 }

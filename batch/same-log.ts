@@ -4,29 +4,26 @@ import { RAW } from './topics.ts'
 
 /**
  * The record before the place must have the time that was noted with the place. In a log that was
- * replaced or recreated it is another one, or is not there: to go on from the place would pass over
- * what that log holds, silently.
+ * recreated, or cut off at its end, it is another one, or is not there. Where retention took it,
+ * nobody can tell, and the log is believed.
  * @param place raw offset; all before it was taken
  * @param watermarkMs log time of the last record before it, Unix ms
- * @throws Error that says what to do
  */
-export async function refuseAnotherLog(
+export async function isSameLog(
   log: Log,
   partition: number,
   place: number,
   watermarkMs: number,
-): Promise<void> {
-  const latest = await log.offsetAt(RAW, partition, 'latest')
-  if (latest >= place) {
-    const earliest = await log.offsetAt(RAW, partition, 'earliest')
-    if (place - 1 < earliest) return
-    const [last] = await log.read(RAW, partition, place - 1)
-    // Offsets that a native Kafka skips: then the record read lies behind the place.
-    if (last === undefined || last.offset >= place || last.timestamp === watermarkMs) return
-  }
-  throw new Error(
-    `partition ${partition} of ${RAW} is not the log that was read up to offset ${place}. ` +
-      'Point SHELF_LOG at the right one; or take this one from its start: ' +
-      'delete from shelf.progress',
-  )
+): Promise<boolean> {
+  const offsetsAt = (times: ('earliest' | 'latest' | number)[]): Promise<number[]> =>
+    Promise.all(times.map((at) => log.offsetAt(RAW, partition, at)))
+  // Cheap, and mostly the answer: records of just that time end behind the one before the place.
+  const [first = 0, behind = 0] = await offsetsAt([watermarkMs, watermarkMs + 1])
+  if (first < place && place <= behind) return true
+  const [earliest = 0, latest = 0] = await offsetsAt(['earliest', 'latest'])
+  if (latest < place) return false
+  if (place - 1 < earliest) return true
+  const [last] = await log.read(RAW, partition, place - 1)
+  // Offsets that a native Kafka skips: then the record read lies behind the place.
+  return last === undefined || last.offset >= place || last.timestamp === watermarkMs
 }

@@ -1,10 +1,13 @@
 #!/usr/bin/env bun
 /** The `shelf` command: names the programs, and turns their failures into exit codes. */
 import { LogError } from '../broker/error.ts'
+import { isKafkaUrl } from '../broker/kafka-url.ts'
 import { locateDatabase } from './locate.ts'
 import { isPassing } from './loop.ts'
 import { migrate } from './migrate.ts'
+import { migrateTopics } from './migrate-topics.ts'
 import { LineError, writeOut } from './ndjson.ts'
+import { openLog } from './open-log.ts'
 import {
   EXIT,
   helpOf,
@@ -54,6 +57,10 @@ const programs: Record<string, { summary: string; load: () => Promise<Program> }
     summary: 'send the log of a lifelike app',
     load: async () => (await import('./demo.ts')).demo,
   },
+  gateway: {
+    summary: 'serve a native Kafka over HTTP, for the edge',
+    load: async () => (await import('./gateway.ts')).gateway,
+  },
   migrate: {
     summary: 'bring the database to the schema of this version',
     load: async () => migrateProgram,
@@ -76,12 +83,20 @@ DATABASE_URL and SHELF_LOG use a PostgreSQL and a log that run already.`,
 const migrateProgram: Program = {
   usage: 'migrate',
   summary: 'Brings the database to the schema of this version. Safe to run again, and at once.',
+  details: `
+Where SHELF_LOG is a native Kafka, makes its topics too, with SHELF_PARTITIONS partitions
+(default 4; a count that is lower now grows) and the settings that Shelf relies on.`,
   options: { 'dry-run': { type: 'boolean', help: 'print what would be applied' } },
   async run({ flags }) {
     const dryRun = flags['dry-run'] === true
     const names = await migrate(locateDatabase(process.env), { dryRun })
     for (const name of names) await writeOut(`${name}\n`)
     if (names.length === 0) say('the database is up to date')
+    const url = process.env.SHELF_LOG ?? ''
+    if (!isKafkaUrl(url)) return
+    const topics = await migrateTopics(openLog(url), { dryRun })
+    for (const line of topics) await writeOut(`${line}\n`)
+    if (topics.length === 0) say('the topics are up to date')
   },
 }
 

@@ -1,9 +1,11 @@
 /** The topics, and how a record of each is printed as a line and read back from one. */
 import { z } from 'zod'
 import type { LogRecord, NewRecord } from '../broker/log.ts'
+import type { RawContent } from '../core/aggregate.ts'
 import { aggregateRecordSchema } from '../core/aggregate-record.ts'
-import { type Burst, BurstError, decodeBurst, encodeBurst } from '../core/burst.ts'
+import { BurstError, decodeBurst, encodeBurst } from '../core/burst.ts'
 import { burstFromJson, burstJsonSchema, burstToJson } from '../core/burst-json.ts'
+import { isRepartitioned, REPARTITIONED } from '../core/control.ts'
 
 export const RAW = 'raw'
 export const AGGREGATES = 'aggregates'
@@ -17,11 +19,15 @@ const positionSchema = z.object({
   timestamp: z.iso.datetime(),
 })
 
-/** A line of the raw topic: a burst, a tick, or what could not be decoded. */
+const tickSchema = z.object({ tick: z.literal(true) })
+const repartitionedSchema = z.object({ repartitioned: z.literal(true) })
+
+/** A line of the raw topic: a burst, what speaks of the log itself, or what can't be decoded. */
 export const rawLineSchema = positionSchema.and(
   z.union([
     burstJsonSchema,
-    z.object({ tick: z.literal(true) }),
+    tickSchema,
+    repartitionedSchema,
     z.object({ key: z.string().nullable(), undecodable: z.string() }),
   ]),
 )
@@ -51,6 +57,7 @@ export function printRecord(record: LogRecord): string {
 
 function rawContent(record: LogRecord): object {
   if (record.value.length === 0) return { tick: true }
+  if (isRepartitioned(record.value)) return { repartitioned: true }
   try {
     return burstToJson(decodeBurst(record.value))
   } catch (error) {
@@ -67,9 +74,10 @@ function parseJson(text: string): unknown {
   }
 }
 
-/** What a line of the raw topic holds: a burst, nothing (a tick), or bytes to try and fail on. */
-export function rawLineContent(line: RawLine): Burst | undefined | { undecodable: string } {
+/** What a line of the raw topic holds, or bytes to try and fail on. */
+export function rawLineContent(line: RawLine): RawContent | { undecodable: string } {
   if ('tick' in line) return undefined
+  if ('repartitioned' in line) return 'repartitioned'
   if ('undecodable' in line) return { undecodable: line.undecodable }
   return burstFromJson(line)
 }
@@ -77,9 +85,7 @@ export function rawLineContent(line: RawLine): Burst | undefined | { undecodable
 /** `partition` where the record must stand there; otherwise its key decides. */
 const placedSchema = z.object({ partition: z.int().min(0).optional() })
 
-const newRawSchema = placedSchema.and(
-  z.union([burstJsonSchema, z.object({ tick: z.literal(true) })]),
-)
+const newRawSchema = placedSchema.and(z.union([burstJsonSchema, tickSchema, repartitionedSchema]))
 
 const newRecordSchema = placedSchema.and(z.looseObject({ key: z.string().optional() }))
 
@@ -95,6 +101,7 @@ export function newLineSchema(topic: string): z.ZodType<NewRecord> {
     return newRawSchema.transform((line): NewRecord => {
       const placed = line.partition === undefined ? {} : { partition: line.partition }
       if ('tick' in line) return { ...placed, value: '' }
+      if ('repartitioned' in line) return { ...placed, value: REPARTITIONED }
       const value = encodeBurst(burstFromJson(line)).toBase64()
       return { ...placed, key: line.app, value }
     })

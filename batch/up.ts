@@ -4,6 +4,7 @@
  */
 import { createServer } from 'node:net'
 import { join } from 'node:path'
+import { isKafkaUrl } from '../broker/kafka-url.ts'
 import { drainKeysToText } from '../core/credential.ts'
 import { stopLeftoverPostgres } from '../db/leftover.ts'
 import { startPostgres } from '../db/server.ts'
@@ -16,6 +17,7 @@ import {
   writeRunning,
 } from './locate.ts'
 import { migrate } from './migrate.ts'
+import { migrateTopics } from './migrate-topics.ts'
 import {
   type Environment,
   lockState,
@@ -37,7 +39,8 @@ const WAITING_BYTES_MAX = 1 << 20
 /**
  * Runs the stack of the state folder until SIGINT, SIGTERM or SIGHUP, then resolves, with nothing
  * left running. Rejects with an Error that says what to do when the stack can't start. With
- * DATABASE_URL or SHELF_LOG that PostgreSQL or log is used instead of one of its own.
+ * DATABASE_URL or SHELF_LOG that PostgreSQL or log is used instead of one of its own; a native Kafka
+ * gets a gateway for the edge.
  */
 export async function up(env: Environment): Promise<void> {
   const ports = portsFor(env.SHELF_PORT_OFFSET)
@@ -67,27 +70,29 @@ async function start(
   supervisor: Supervisor,
 ): Promise<void> {
   const own = urlsFor(state, ports)
+  // The edge speaks HTTP: before a native Kafka it takes a gateway, where the broker would be.
+  const isKafka = isKafkaUrl(env.SHELF_LOG ?? '')
   const urls = {
     ...own,
     postgres: env.DATABASE_URL || own.postgres,
-    broker: env.SHELF_LOG || own.broker,
+    broker: isKafka ? own.broker : env.SHELF_LOG || own.broker,
   }
-  const [ownPostgres, ownBroker] = [!env.DATABASE_URL, !env.SHELF_LOG]
+  const [ownPostgres, ownBroker] = [!env.DATABASE_URL, isKafka || !env.SHELF_LOG]
   say(`shelf: starting on ${state.dir}`)
   if (!ownPostgres) say('shelf: using the PostgreSQL of DATABASE_URL')
-  if (!ownBroker) say('shelf: using the log of SHELF_LOG')
+  if (env.SHELF_LOG) say('shelf: using the log of SHELF_LOG')
 
   const dataDir = join(state.dir, 'postgres')
   const wasKilled = readRunning(state.dir) !== undefined
   if (ownPostgres && (await stopLeftoverPostgres(dataDir)))
     say('shelf: ended a left over PostgreSQL')
   const needed = new Map([[ports.edge, 'edge']])
-  if (ownBroker) needed.set(ports.broker, 'broker')
+  if (ownBroker) needed.set(ports.broker, isKafka ? 'gateway' : 'broker')
   if (ownPostgres) needed.set(ports.postgres, 'PostgreSQL')
   await checkPorts(needed, wasKilled ? RELEASE_MS_MAX : 0)
 
   const keys = drainKeys({ ...env, SHELF_DIR: state.dir })
-  const shared = { ...env, SHELF_DIR: state.dir, SHELF_LOG: urls.broker }
+  const shared = { ...env, SHELF_DIR: state.dir, SHELF_LOG: env.SHELF_LOG || urls.broker }
   const program = (path: string) => [process.execPath, join(import.meta.dir, '..', path)]
   const starting: Promise<unknown>[] = []
   if (ownPostgres) {
@@ -96,10 +101,11 @@ async function start(
   } else {
     starting.push(migrate(urls.postgres))
   }
+  if (isKafka) starting.push(makeTopics(shared.SHELF_LOG))
   if (ownBroker) {
     const broker = command({
-      name: 'broker',
-      argv: program('broker/main.ts'),
+      name: isKafka ? 'gateway' : 'broker',
+      argv: isKafka ? [...program('batch/shelf.ts'), 'gateway'] : program('broker/main.ts'),
       env: {
         ...shared,
         SHELF_BROKER_PORT: String(ports.broker),
@@ -114,6 +120,7 @@ async function start(
     argv: program('edge/dev.ts'),
     env: {
       ...shared,
+      SHELF_LOG: urls.broker,
       SHELF_EDGE_PORT: String(ports.edge),
       SHELF_DRAIN_KEYS: drainKeysToText(keys),
       SHELF_REVOKED_FILE: revokedPath(state.dir),
@@ -135,6 +142,17 @@ async function start(
   writeRunning(state.dir, ports, urls)
   const lines = { drain: drainUrl, postgres: urls.postgres, broker: urls.broker }
   for (const [name, url] of Object.entries(lines)) console.log(`${name.padEnd(10)}${url}`)
+}
+
+async function makeTopics(url: string): Promise<void> {
+  // Loaded by who has a Kafka: it takes a good part of a second.
+  const { openKafka } = await import('../broker/kafka.ts')
+  const log = openKafka(url)
+  try {
+    await migrateTopics(log, { dryRun: false })
+  } finally {
+    await log.close()
+  }
 }
 
 /** PostgreSQL as a program to supervise; its URL is known before. */

@@ -78,7 +78,9 @@ export function restLog({ url, answerMs = ANSWER_MS_DEFAULT }: RestLogOptions): 
       try {
         return await once(shape, call)
       } catch (error) {
-        if (!(error instanceof LogError && error.retryable) || tries >= TRIES_MAX) throw error
+        const mayPass = error instanceof LogError && error.retryable
+        // That the log was replaced is told once, and for the caller to know.
+        if (!mayPass || error.code === 'replaced' || tries >= TRIES_MAX) throw error
         await Bun.sleep(PAUSE_MS_FIRST * 2 ** (tries - 1) * (0.5 + Math.random() / 2))
       }
     }
@@ -86,6 +88,10 @@ export function restLog({ url, answerMs = ANSWER_MS_DEFAULT }: RestLogOptions): 
 
   return {
     topics: () => patiently(topicsAnswer, { path: '/topics' }),
+
+    async createTopics() {
+      throw new LogError('not-offered', `topics can't be changed through the log at ${base}`)
+    },
 
     async read(topic, partition, offset, { waitMs: wantedMs = 0, signal } = {}) {
       const waitMs = Math.min(wantedMs, WAIT_MS_MAX)

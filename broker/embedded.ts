@@ -27,6 +27,8 @@ interface TopicOptions {
   partitions: number
   /** How long a record is kept at least, ms. Default 7 days. */
   retentionMs?: number
+  /** Value of a record that is appended to each partition before the topic gets more of them. */
+  onGrowth?: string
 }
 
 export interface EmbeddedLogOptions {
@@ -46,7 +48,9 @@ export class EmbeddedLog implements BrokerLog {
   readonly #store: Store
   readonly #commits: Commits
   readonly #waiters = new Waiters<Partition>()
-  readonly #topics: Topics
+  readonly #options: EmbeddedLogOptions['topics']
+  readonly #nowMs: () => number
+  #topics: Topics
   readonly #retentionMs: (topic: string) => number
   readonly #wallMs: () => number
   readonly #retainTimer: ReturnType<typeof setInterval>
@@ -59,14 +63,15 @@ export class EmbeddedLog implements BrokerLog {
   constructor(options: EmbeddedLogOptions) {
     const { folder, topics, report, wallMs = Date.now } = options
     const elapsedMs = options.elapsedMs ?? (() => performance.now())
-    const counts = Object.entries(topics).map(([name, { partitions }]) => [name, partitions])
-    this.#store = new Store(folder, Object.fromEntries(counts))
+    this.#store = new Store(folder)
     this.#topics = new Topics(this.#store.partitions)
+    this.#options = topics
     const lastMs = Math.max(0, ...this.#store.partitions.map((partition) => partition.lastMs))
-    const nowMs = logClock(lastMs, wallMs, elapsedMs)
-    this.#commits = new Commits((records) => this.#write(records, nowMs()))
+    this.#nowMs = logClock(lastMs, wallMs, elapsedMs)
+    this.#commits = new Commits((records) => this.#write(records, this.#nowMs()))
     this.#wallMs = steadyClock(wallMs, elapsedMs)
     this.#report = report ?? (() => {})
+    this.#openTopics()
     this.#retentionMs = (topic) => topics[topic]?.retentionMs ?? RETENTION_MS_DEFAULT
     this.#retainTimer = setInterval(() => {
       this.retain().catch((error) => this.#report(`retention failed: ${error}`))
@@ -76,6 +81,16 @@ export class EmbeddedLog implements BrokerLog {
 
   async topics(): Promise<Record<string, number>> {
     return this.#topics.counts()
+  }
+
+  /**
+   * Makes topics that are absent and adds partitions to those that have fewer than wanted; never
+   * takes away.
+   * @throws LogError 'disk', 'failed'
+   */
+  async createTopics(wanted: Readonly<Record<string, number>>): Promise<void> {
+    this.#mustBeOpen()
+    this.#grow(wanted)
   }
 
   append(topic: string, records: readonly NewRecord[]): Promise<Appended[]> {
@@ -159,6 +174,40 @@ export class EmbeddedLog implements BrokerLog {
     clearInterval(this.#retainTimer)
     this.#waiters.wakeAll()
     this.#store.close()
+  }
+
+  /** The topics that were asked for at the start. A count that shrank is a mistake. */
+  #openTopics(): void {
+    const wanted = Object.entries(this.#options).map(([topic, { partitions }]) => {
+      const count = this.#topics.counts()[topic] ?? 0
+      if (count <= partitions) return [topic, partitions]
+      this.#store.close()
+      throw new LogError(
+        'failed',
+        `topic ${topic} has ${count} partitions, ${partitions} were asked for: ` +
+          'a partition count can grow, but never shrink',
+      )
+    })
+    try {
+      this.#grow(Object.fromEntries(wanted))
+    } catch (error) {
+      this.#store.close()
+      throw error
+    }
+  }
+
+  /** What says so is written first: who dies between writes it again. */
+  #grow(wanted: Readonly<Record<string, number>>): void {
+    const growing = this.#store.partitions.filter(
+      ({ topic }) => (wanted[topic] ?? 0) > (this.#topics.counts()[topic] ?? 0),
+    )
+    const records = growing.flatMap((partition): StoreRecord[] => {
+      const value = this.#options[partition.topic]?.onGrowth
+      return value === undefined ? [] : [{ partition, key: null, value, headers: null }]
+    })
+    if (records.length > 0) this.#write(records, this.#nowMs())
+    this.#store.addPartitions(wanted)
+    this.#topics = new Topics(this.#store.partitions)
   }
 
   #write(records: readonly StoreRecord[], timestamp: number): Appended[] {

@@ -7,6 +7,8 @@ const FAILURES = {
   'bad-request': { status: 400, retryable: false },
   unauthorized: { status: 401, retryable: false },
   'not-found': { status: 404, retryable: false },
+  /** The topic was deleted and made anew: offsets of before mean nothing in it. Start anew. */
+  replaced: { status: 409, retryable: true },
   'too-large': { status: 413, retryable: false },
   failed: { status: 500, retryable: true },
   'not-offered': { status: 501, retryable: false },

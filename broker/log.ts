@@ -55,4 +55,9 @@ export interface Log {
   offsetAt(topic: string, partition: number, at: 'earliest' | 'latest' | number): Promise<number>
   /** Appends in order; resolves when all are durable, with one answer a record, same order. */
   append(topic: string, records: readonly NewRecord[]): Promise<Appended[]>
+  /**
+   * Makes topics that are absent and adds partitions to those that have fewer than wanted; never
+   * takes away. LogError 'not-offered' where the log can't (over REST).
+   */
+  createTopics(wanted: Readonly<Record<string, number>>): Promise<void>
 }

@@ -4,17 +4,12 @@
  */
 
 import { z } from 'zod'
+import { REPARTITIONED } from '../core/control.ts'
 import { EmbeddedLog } from './embedded.ts'
 import { LogError } from './error.ts'
-import { brokerApp } from './server.ts'
+import { HOSTNAME, PORT_DEFAULT, type Serving, serve } from './serve.ts'
 
-const HOSTNAME = '127.0.0.1'
-const USERNAME = 'shelf'
 const TOPICS = ['raw', 'aggregates', 'dead-letter', 'check-results']
-/** Above the longest wait of a fetch (30 s); Bun's own default of 10 s would cut it off. */
-const IDLE_SECONDS = 120
-/** After this a stop no longer waits for slow clients; the log itself is closed by then. */
-const DRAIN_MS_MAX = 3_000
 
 const wholeNumber = (min: number, max: number) =>
   z.string().regex(/^\d+$/, 'not a whole number').transform(Number).pipe(z.int().min(min).max(max))
@@ -23,7 +18,7 @@ const environmentShape = z.object({
   SHELF_DIR: z.string().min(1),
   SHELF_BROKER_PASSWORD: z.string().min(1),
   /** 0 takes a free port, which the ready line names. */
-  SHELF_BROKER_PORT: wholeNumber(0, 65_535).default(8788),
+  SHELF_BROKER_PORT: wholeNumber(0, 65_535).default(PORT_DEFAULT),
   SHELF_PARTITIONS: wholeNumber(1, 1_000).default(4),
   /** '1': end when stdin closes, so that a killed supervisor leaves nothing running. */
   SHELF_EXIT_WITH_PARENT: z.enum(['0', '1']).default('0'),
@@ -43,8 +38,8 @@ const {
 } = environment.data
 
 const log = openLog()
-const server = serve()
-say(`ready at http://${HOSTNAME}:${server.port}, log in ${folder}/log.sqlite`)
+const serving = startServing()
+say(`ready at ${serving.url}, log in ${folder}/log.sqlite`)
 
 process.on('SIGTERM', stop)
 process.on('SIGINT', stop)
@@ -56,7 +51,10 @@ function openLog(): EmbeddedLog {
   try {
     return new EmbeddedLog({
       folder,
-      topics: Object.fromEntries(TOPICS.map((topic) => [topic, { partitions }])),
+      topics: {
+        ...Object.fromEntries(TOPICS.map((topic) => [topic, { partitions }])),
+        raw: { partitions, onGrowth: REPARTITIONED },
+      },
       report: say,
     })
   } catch (error) {
@@ -64,27 +62,16 @@ function openLog(): EmbeddedLog {
   }
 }
 
-function serve(): Bun.Server<undefined> {
+function startServing(): Serving {
   try {
-    const { fetch } = brokerApp(log, { username: USERNAME, password })
-    return Bun.serve({ hostname: HOSTNAME, port, fetch, idleTimeout: IDLE_SECONDS })
+    return serve(log, { hostname: HOSTNAME, port, password })
   } catch (error) {
-    log.close()
-    const inUse = error instanceof Error && 'code' in error && error.code === 'EADDRINUSE'
-    fail(
-      inUse
-        ? `port ${port} on ${HOSTNAME} is in use: stop what listens there, ` +
-            'or set SHELF_BROKER_PORT to a free one'
-        : `can't listen on ${HOSTNAME}:${port}: ${error}`,
-    )
+    fail(error instanceof Error ? error.message : String(error))
   }
 }
 
-/** Takes no more connections, answers what it took, closes the log, exits 0. */
 async function stop(): Promise<void> {
-  const drained = server.stop()
-  log.close()
-  await Promise.race([drained, Bun.sleep(DRAIN_MS_MAX)])
+  await serving.stop()
   process.exit(0)
 }
 

@@ -59,11 +59,11 @@ export function openFile(path: string): Database {
 }
 
 /**
- * Makes the tables and the partitions that `topics` asks for. Writes nothing where nothing is
- * new, so that a log on a full disk can still be opened and read.
- * @throws LogError 'failed' for a file of a newer version, or with more partitions than asked for
+ * Makes the tables. Writes nothing where nothing is new, so that a log on a full disk can still be
+ * opened and read.
+ * @throws LogError 'failed' for a file of a newer version
  */
-export function prepare(db: Database, topics: Readonly<Record<string, number>>): void {
+export function prepare(db: Database): void {
   // EXCLUSIVE holds the lock for life: a second broker on the same folder is refused.
   db.run('pragma locking_mode = exclusive')
   // Only where it is new: this pragma writes, whatever the file has already.
@@ -82,9 +82,20 @@ export function prepare(db: Database, topics: Readonly<Record<string, number>>):
         'run the newer program that wrote it, or use another folder',
     )
   }
+  if (version === 0) db.transaction(() => db.run(TABLES))()
+}
+
+/** Makes the partitions that these topics lack, all or none; writes nothing where none is missing. */
+export function addPartitions(db: Database, topics: Readonly<Record<string, number>>): void {
+  const count = db.query<{ n: number }, [string]>(
+    'select count(*) as n from partitions where topic = ?',
+  )
   db.transaction(() => {
-    if (version === 0) db.run(TABLES)
-    for (const [topic, partitions] of Object.entries(topics)) addPartitions(db, topic, partitions)
+    for (const [topic, partitions] of Object.entries(topics)) {
+      for (let partition = count.get(topic)?.n ?? 0; partition < partitions; partition++) {
+        db.run('insert into partitions (topic, partition) values (?, ?)', [topic, partition])
+      }
+    }
   })()
 }
 
@@ -98,21 +109,4 @@ export function pragma(db: Database, name: string): number {
 function closeToOthers(file: string): void {
   const found = statSync(file, { throwIfNoEntry: false })
   if (found && (found.mode & 0o077) !== 0) chmodSync(file, 0o600)
-}
-
-function addPartitions(db: Database, topic: string, partitions: number): void {
-  const have = db
-    .query<{ n: number }, [string]>('select count(*) as n from partitions where topic = ?')
-    .get(topic)
-  const count = have?.n ?? 0
-  if (count > partitions) {
-    throw new LogError(
-      'failed',
-      `topic ${topic} has ${count} partitions, ${partitions} were asked for: ` +
-        'a partition count can grow, but never shrink',
-    )
-  }
-  for (let partition = count; partition < partitions; partition++) {
-    db.run('insert into partitions (topic, partition) values (?, ?)', [topic, partition])
-  }
 }

@@ -7,7 +7,7 @@ import type { Database } from 'bun:sqlite'
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { type FetchedRecord, headersShape } from './dialect.ts'
-import { openFile, placeOf, pragma, prepare } from './schema.ts'
+import { addPartitions, openFile, placeOf, pragma, prepare } from './schema.ts'
 import { guarded } from './sqlite-error.ts'
 
 /** One partition of a topic, as of the last commit. */
@@ -48,16 +48,15 @@ export class Store {
   #stale = false
 
   /**
-   * Opens or makes `log.sqlite` in `folder`, with the partitions that `topics` asks for.
-   * @throws LogError 'failed' for a file in use, of a newer version, or with more partitions
-   * than asked for; 'disk' where the disk refuses
+   * Opens or makes `log.sqlite` in `folder`.
+   * @throws LogError 'failed' for a file in use or of a newer version; 'disk' where the disk refuses
    */
-  constructor(folder: string, topics: Readonly<Record<string, number>>) {
+  constructor(folder: string) {
     mkdirSync(folder, { recursive: true })
     this.#guard = (call) => guarded(folder, call)
     this.#db = this.#guard(() => openFile(join(folder, 'log.sqlite')))
     try {
-      this.#guard(() => prepare(this.#db, topics))
+      this.#guard(() => prepare(this.#db))
       this.#guard(() => this.#load())
       this.#write = this.#writer()
     } catch (error) {
@@ -69,6 +68,14 @@ export class Store {
   /** In order of topic and partition; the objects stay the same for life. */
   get partitions(): readonly Partition[] {
     return this.#partitions
+  }
+
+  /** Makes the partitions that these topics lack, all or none, durable once it returns. */
+  addPartitions(topics: Readonly<Record<string, number>>): void {
+    this.#guard(() => {
+      addPartitions(this.#db, topics)
+      this.#load()
+    })
   }
 
   /**
@@ -182,10 +189,11 @@ export class Store {
     const first = this.#db.query<{ place: number }, [number, number]>(
       'select place from records where place >= ? and place < ? order by place limit 1',
     )
-    this.#partitions = rows.map((row, index) => {
+    const known = new Map(this.#partitions.map((partition) => [partition.id, partition]))
+    this.#partitions = rows.map((row) => {
       const place = first.get(placeOf(row, 0), placeOf(row, row.next))?.place
       const earliest = place === undefined ? row.next : place - placeOf(row, 0)
-      return Object.assign(this.#partitions[index] ?? {}, { ...row, earliest })
+      return Object.assign(known.get(row.id) ?? {}, { ...row, earliest })
     })
     this.#stale = false
   }

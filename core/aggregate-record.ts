@@ -22,6 +22,9 @@ export const AGGREGATE_VERSION = 1
 export const aggregateRecordSchema = z.object({
   version: z.literal(AGGREGATE_VERSION),
   partition: z.int().min(0),
+  /** Which raw log this is of, and where in it aggregation began: see Epoch. */
+  epoch: z.int().min(0).default(0),
+  begin: z.int().min(0).default(0),
   /** Raw offsets of the chunk: from `from` up to, without, `to`. */
   from: z.int().min(0),
   to: z.int().min(0),
@@ -67,6 +70,8 @@ export function toAggregateRecords(partition: number, chunk: Chunk): AggregateRe
   return parts.map((content, index) => ({
     version: AGGREGATE_VERSION,
     partition,
+    epoch: chunk.epoch,
+    begin: chunk.begin,
     from: chunk.from,
     to: chunk.to,
     part: index,

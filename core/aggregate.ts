@@ -5,9 +5,11 @@
 import { type Burst, BurstError, decodeBurst } from './burst.ts'
 import { Cells } from './cell.ts'
 import { type Position, startsChunk } from './chunk.ts'
+import { isRepartitioned } from './control.ts'
 import { appNameSchema } from './credential.ts'
-import { DedupeWindow } from './dedupe.ts'
-import { type LedgerCounts, minuteOf } from './ledger.ts'
+import { DedupeWindow, type Tries } from './dedupe.ts'
+import { lookBackMs } from './late.ts'
+import { type LedgerCounts, minuteOf, sumOf } from './ledger.ts'
 
 /** A record of the raw topic. An empty value is a tick: it only closes the chunk before it. */
 export interface RawRecord extends Position {
@@ -15,8 +17,24 @@ export interface RawRecord extends Position {
   value: string | Uint8Array
 }
 
+/** What a raw record holds; undefined is a tick. */
+export type RawContent = Burst | 'repartitioned' | undefined
+
+/**
+ * Which raw log a chunk is of. A log that replaced another has offsets of its own, so that places
+ * are compared by epoch first.
+ */
+export interface Epoch {
+  /** How many raw logs were there before. */
+  epoch: number
+  /** The raw offset from which on the log was aggregated. */
+  begin: number
+}
+
+const FIRST_EPOCH: Epoch = { epoch: 0, begin: 0 }
+
 /** A closed chunk: raw offsets from `from` up to, without, `to`. */
-export interface Chunk {
+export interface Chunk extends Epoch {
   from: number
   to: number
   /** Log time of its last record, Unix ms: all that was logged before is in. */
@@ -43,11 +61,30 @@ export class PartitionAggregator {
   private readonly window = new DedupeWindow()
   private open: OpenChunk | undefined
   private last: Position | undefined
+  /** The next chunk is the first of a log that replaced another. */
+  private opening: boolean
+
+  /**
+   * @param epoch which raw log this is; where `place` is where it begins, the ledger says so. By
+   *   default the first there was
+   * @param place raw offset to start at
+   */
+  constructor(
+    private readonly epoch: Epoch = FIRST_EPOCH,
+    place = epoch.begin,
+  ) {
+    this.opening = epoch.epoch > 0 && place === epoch.begin
+  }
 
   /** Takes note of a record before the place to start at: its id may come again. */
   remember(record: RawRecord): void {
-    const burst = tryDecode(record)
-    if (burst && !(burst instanceof BurstError)) this.window.note(burst.id, record, lostL10(burst))
+    const content = tryDecode(record)
+    if (typeof content === 'object' && !(content instanceof BurstError)) this.note(record, content)
+  }
+
+  /** Takes what LookBack found of the late bursts among the records that are pushed next. */
+  recall(found: ReadonlyMap<string, Tries>): void {
+    this.window.recall(found)
   }
 
   /**
@@ -58,20 +95,29 @@ export class PartitionAggregator {
     return this.take(record, tryDecode(record))
   }
 
-  /** The same for a record that is decoded already; no burst is a tick. */
-  pushBurst(record: RawRecord, burst: Burst | undefined): Chunk | undefined {
-    return this.take(record, burst)
+  /** The same for a record that is decoded already. */
+  pushContent(record: RawRecord, content: RawContent): Chunk | undefined {
+    return this.take(record, content)
   }
 
-  private take(record: RawRecord, burst: Burst | BurstError | undefined): Chunk | undefined {
+  private take(record: RawRecord, content: RawContent | BurstError): Chunk | undefined {
     let closed: Chunk | undefined
     if (this.open === undefined || startsChunk(record, this.last)) {
       closed = this.close(record.offset)
-      this.open = { from: record.offset, cells: new Cells(), deadLetters: [], bursts: 0 }
+      this.open = this.start(record)
     }
     this.last = { offset: record.offset, timestamp: record.timestamp }
-    if (burst !== undefined) this.fold(this.open, record, burst)
+    if (content !== undefined) this.fold(this.open, record, content)
     return closed
+  }
+
+  private start({ offset, timestamp }: Position): OpenChunk {
+    const chunk = { from: offset, cells: new Cells(), deadLetters: [], bursts: 0 }
+    if (!this.opening) return chunk
+    this.opening = false
+    chunk.cells.addLedger('', minuteOf(timestamp), { logReplaced: 1 })
+    // It needs to be closed: others wait for the first chunk of the log to go on with it.
+    return { ...chunk, from: this.epoch.begin, bursts: 1 }
   }
 
   /**
@@ -80,35 +126,52 @@ export class PartitionAggregator {
    * Returns the chunk that was open, cut short, and one that says what is missing.
    */
   gap(from: number, next: Position): Chunk[] {
-    const cells = new Cells()
-    cells.addLedger('', minuteOf(next.timestamp), { lostLog: next.offset - from })
-    const missing = { from, to: next.offset, watermarkMs: next.timestamp, cells, deadLetters: [] }
     const cut = this.close(from)
     this.open = undefined
+    const { cells, deadLetters } = this.start({ ...next, offset: from })
+    cells.addLedger('', minuteOf(next.timestamp), { lostLog: next.offset - from })
+    const place = { from, to: next.offset, watermarkMs: next.timestamp }
+    const missing = { ...this.epoch, ...place, cells, deadLetters }
     return cut === undefined ? [missing] : [cut, missing]
   }
 
-  /** The chunk that waits for a record to close it. */
-  get waiting(): { bursts: number; last: Position } | undefined {
-    return this.open && this.last && { bursts: this.open.bursts, last: this.last }
+  /** The chunk that waits for a record to close it; `bursts` counts all in it that must be seen. */
+  get waiting(): { from: number; bursts: number; last: Position } | undefined {
+    const { open, last } = this
+    return open && last && { from: open.from, bursts: open.bursts, last }
   }
 
   private close(to: number): Chunk | undefined {
     if (this.open === undefined || this.last === undefined) return undefined
     const { from, cells, deadLetters } = this.open
-    return { from, to, watermarkMs: this.last.timestamp, cells, deadLetters }
+    return { ...this.epoch, from, to, watermarkMs: this.last.timestamp, cells, deadLetters }
   }
 
-  private fold(chunk: OpenChunk, record: RawRecord, burst: Burst | BurstError): void {
+  private note(at: Position, { id, ledger, receivedAtMs }: Burst): { lostL10: number } | undefined {
+    const sinceMs = lookBackMs(receivedAtMs, at.timestamp)
+    return this.window.note(id, at, sumOf(ledger, 'lostL10'), sinceMs)
+  }
+
+  private fold(
+    chunk: OpenChunk,
+    record: RawRecord,
+    content: Burst | BurstError | 'repartitioned',
+  ): void {
     chunk.bursts += 1
-    if (burst instanceof BurstError) {
+    if (content === 'repartitioned') {
+      chunk.cells.addLedger('', minuteOf(record.timestamp), { repartitioned: 1 })
+    } else if (content instanceof BurstError) {
       // The key is the app, unless the record is not one of ours.
       const app = appNameSchema.safeParse(record.key).data ?? ''
       chunk.cells.addLedger(app, minuteOf(record.timestamp), { deadLetters: 1 })
-      chunk.deadLetters.push({ record, code: burst.code, message: burst.message })
-      return
+      chunk.deadLetters.push({ record, code: content.code, message: content.message })
+    } else {
+      this.foldBurst(chunk, record, content)
     }
-    const earlier = this.window.note(burst.id, record, lostL10(burst))
+  }
+
+  private foldBurst(chunk: OpenChunk, at: Position, burst: Burst): void {
+    const earlier = this.note(at, burst)
     if (earlier === undefined) {
       for (const [minuteMs, counts] of burst.ledger) {
         chunk.cells.addLedger(burst.app, minuteMs, counts)
@@ -118,7 +181,7 @@ export class PartitionAggregator {
       return
     }
     // A resend may carry an L10 line that the first try lacked: that loss is news, the rest is not.
-    let news = Math.max(0, lostL10(burst) - earlier.lostL10)
+    let news = Math.max(0, sumOf(burst.ledger, 'lostL10') - earlier.lostL10)
     for (const [minuteMs, counts] of burst.ledger) {
       const received = counts.received ?? 0
       const again: LedgerCounts = { received, duplicates: received }
@@ -130,18 +193,13 @@ export class PartitionAggregator {
   }
 }
 
-function tryDecode(record: RawRecord): Burst | BurstError | undefined {
+function tryDecode(record: RawRecord): RawContent | BurstError {
   if (record.value.length === 0) return undefined
+  if (isRepartitioned(record.value)) return 'repartitioned'
   try {
     return decodeBurst(record.value)
   } catch (error) {
     if (error instanceof BurstError) return error
     throw error
   }
-}
-
-function lostL10(burst: Burst): number {
-  let lost = 0
-  for (const counts of burst.ledger.values()) lost += counts.lostL10 ?? 0
-  return lost
 }

@@ -15,7 +15,7 @@ export const BURST_VERSION = 1
 export const ABSENT = -1
 
 /** An id is 16 bytes, as 32 hex digits: see burstId in edge/. */
-const ID_BYTES = 16
+export const ID_BYTES = 16
 
 /**
  * Most requests of a burst. A body is at most 768 KiB, and the shortest line for a request takes 29
@@ -212,7 +212,7 @@ export function decodeBurst(value: string | Uint8Array): Burst {
 }
 
 /** Base64 of a burst begins with A: its first byte, the version, is below 4. */
-function toBytes(value: string | Uint8Array): Uint8Array {
+export function toBytes(value: string | Uint8Array): Uint8Array {
   if (typeof value === 'string') return Uint8Array.fromBase64(value)
   if (value[0] === 0x41) return Uint8Array.fromBase64(new TextDecoder().decode(value))
   return value

@@ -1,10 +1,11 @@
 /**
  * Which bursts came before. A function of the log alone: a burst is a duplicate if its id occurred
- * in the same partition at most 15 minutes of log time and 131,072 offsets before.
+ * in the same partition at most 15 minutes of log time and 131,072 offsets before. For one that
+ * comes late, see late.ts.
  */
 import type { Position } from './chunk.ts'
 
-/** Logplex gives up on a frame after about 15 s; the rest is for spools and operators. */
+/** Logplex gives up on a frame after about 15 s; the rest is for slow queues and operators. */
 export const DEDUPE_MS = 15 * 60_000
 
 export const DEDUPE_OFFSETS = 131_072
@@ -16,34 +17,55 @@ export const DEDUPE_OFFSETS = 131_072
 const FORGET_EVERY = 1024
 
 /** An occurrence of an id. */
-interface Seen extends Position {
+export interface Seen extends Position {
   /** How many messages this try of the burst said Logplex had dropped. */
   lostL10: number
 }
 
+/**
+ * Of the occurrences of an id the last one, and those before it that told of a greater loss than
+ * any after them: the first one's is the greatest.
+ */
+export type Tries = Seen[]
+
 export class DedupeWindow {
-  /**
-   * In the order of their last occurrence. Of the occurrences of an id the last one, and those
-   * before it that told of a greater loss than any after them: the first one's is the greatest.
-   */
-  private readonly seen = new Map<string, Seen[]>()
+  /** In the order of their last occurrence. */
+  private readonly seen = new Map<string, Tries>()
+  private recalled: ReadonlyMap<string, Tries> = new Map()
   private notes = 0
 
   /**
-   * Notes that `id` occurred at `at`, and tells of the occurrences before it if it is a duplicate:
-   * the greatest loss that one of them in the window told of. Nothing from before the window counts,
-   * so that whoever starts reading there comes to the same. Offsets come in ascending order.
+   * Takes what was found before the window, of the ids of all late bursts that are noted next. What
+   * was taken before is forgotten.
    */
-  note(id: string, at: Position, lostL10: number): { lostL10: number } | undefined {
+  recall(found: ReadonlyMap<string, Tries>): void {
+    this.recalled = found
+  }
+
+  /**
+   * Notes that `id` occurred at `at`, and tells of the occurrences before it if it is a duplicate:
+   * the greatest loss that one of them in the window told of, or one that was recalled, from log
+   * time `sinceMs` on. Nothing else from before the window counts, so that whoever starts reading
+   * there comes to the same. Offsets come in ascending order.
+   */
+  note(
+    id: string,
+    at: Position,
+    lostL10: number,
+    sinceMs = Number.POSITIVE_INFINITY,
+  ): { lostL10: number } | undefined {
     if (++this.notes % FORGET_EVERY === 0) this.forget(at)
     const tries = this.seen.get(id) ?? []
     while (tries[0] !== undefined && !inWindow(tries[0], at)) tries.shift()
-    const duplicate = tries[0] && { lostL10: tries[0].lostL10 }
-    for (let last = tries.at(-1); last && last.lostL10 <= lostL10; last = tries.at(-1)) tries.pop()
-    tries.push({ offset: at.offset, timestamp: at.timestamp, lostL10 })
+    const recalled = this.recalled.get(id)
+    const earlier = recalled?.find(({ timestamp }) => timestamp >= sinceMs)
+    const losses = [tries[0], earlier].flatMap((seen) => (seen ? [seen.lostL10] : []))
+    const now = { offset: at.offset, timestamp: at.timestamp, lostL10 }
+    addTry(tries, now)
+    if (recalled !== undefined) addTry(recalled, now)
     this.seen.delete(id)
     this.seen.set(id, tries)
-    return duplicate
+    return losses.length === 0 ? undefined : { lostL10: Math.max(...losses) }
   }
 
   private forget(now: Position): void {
@@ -53,6 +75,14 @@ export class DedupeWindow {
       this.seen.delete(id)
     }
   }
+}
+
+/** Adds the occurrence that follows those in `tries`. */
+export function addTry(tries: Tries, seen: Seen): void {
+  for (let last = tries.at(-1); last && last.lostL10 <= seen.lostL10; last = tries.at(-1)) {
+    tries.pop()
+  }
+  tries.push(seen)
 }
 
 function inWindow(earlier: Position, now: Position): boolean {

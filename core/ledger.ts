@@ -1,7 +1,8 @@
 /** The ledger: what became of each message, by app and minute. */
 
 /**
- * Counts of messages, unless they say what else they count.
+ * Counts of messages, unless they say what else they count. Bursts name them by their number here:
+ * a new one goes to the end.
  * received = kept + ignoredOutput + ignoredUnknown + malformed + duplicates, always.
  */
 export const LEDGER_COUNTS = [
@@ -30,6 +31,10 @@ export const LEDGER_COUNTS = [
   'unreadable',
   /** Requests and values that went to `other`: their app has too many names in that minute. */
   'overLimit',
+  /** Times that the raw log was found to be another one than before, under no app. */
+  'logReplaced',
+  /** Records that say that the raw topic got more partitions, under no app. */
+  'repartitioned',
 ] as const
 
 export type LedgerCount = (typeof LEDGER_COUNTS)[number]
@@ -63,6 +68,13 @@ export function count(ledger: Ledger, minuteMs: number, what: LedgerCount, by = 
     ledger.set(minuteMs, row)
   }
   row[what] = addUp(row[what] ?? 0, by)
+}
+
+/** A count over all minutes. */
+export function sumOf(ledger: Ledger, what: LedgerCount): number {
+  let sum = 0
+  for (const counts of ledger.values()) sum = addUp(sum, counts[what] ?? 0)
+  return sum
 }
 
 /** Adds `more` to `counts`. */

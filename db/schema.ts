@@ -103,6 +103,8 @@ export const ledger1m = shelf.table(
     deadLetters: total('dead_letters'),
     unreadable: total(),
     overLimit: total('over_limit'),
+    logReplaced: total('log_replaced'),
+    repartitioned: total(),
   },
   (row) => [primaryKey({ name: 'ledger_1m_pkey', columns: [row.app, row.bucket] })],
 )
@@ -203,6 +205,7 @@ export const progress = shelf.table('progress', {
   nextOffset: total('next_offset'),
   watermark: time(),
   updatedAt: time('updated_at').notNull().defaultNow(),
+  epoch: integer().notNull().default(0),
 })
 
 export const drains = shelf.table('drains', {

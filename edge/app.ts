@@ -1,21 +1,14 @@
 /** The edge: accepts drains, and answers 204 when a burst is durable in the log. */
 import { type Context, Hono } from 'hono'
 import type { Burst } from '../core/burst.ts'
-import { encodeBurst } from '../core/burst.ts'
-import type { Authenticate } from '../core/credential.ts'
-import { discardBody, readBody } from './body.ts'
+import type { Authenticate, DrainIdentity } from '../core/credential.ts'
+import { bodyBytes, discardBody, readBody } from './body.ts'
 import { herokuBurst, logplexHeaders } from './drains/heroku.ts'
 import { herokuMetricsBurst } from './drains/heroku-metrics.ts'
 import { EdgeError } from './errors.ts'
-import type { Sink } from './sinks/sink.ts'
-
-const RAW_TOPIC = 'raw'
-
-/**
- * Kafka takes records of 1,048,588 bytes, and base64 makes 4 of 3. Only a large body that is made of
- * tiny metrics comes near: Logplex aims at 100 KiB, a body has at most 768.
- */
-const RECORD_BYTES_MAX = 780_000
+import type { BodiesHeld } from './limits-bodies.ts'
+import type { RateLimit } from './limits-rate.ts'
+import { type Keeper, SPOOL_MS } from './spool/keeper.ts'
 
 const HEROKU_PATH = '/drains/heroku'
 const METRICS_PATH = `${HEROKU_PATH}/metrics`
@@ -23,8 +16,8 @@ const METRICS_PATH = `${HEROKU_PATH}/metrics`
 /** Logplex gives up on a request after 5 s; a second is left for what lies between it and us. */
 const REQUEST_MS_MAX = 4000
 
-/** However slowly the body came, the log gets this long: a write on one machine takes 10 ms. */
-const PRODUCE_MS_MIN = 500
+/** The body has to be here while the burst can still be kept in time. */
+const BODY_MS_MAX = REQUEST_MS_MAX - SPOOL_MS
 
 type ContentType = 'application/logplex-1' | 'application/json'
 
@@ -32,30 +25,49 @@ export interface EdgeOptions {
   authenticate: Authenticate
   /** Who did something, as a short keyed hash. */
   hashUser: (app: string, user: string) => Promise<string>
-  sink: Sink
+  keeper: Keeper
+  rateLimit: RateLimit
+  bodiesHeld: BodiesHeld
   /** The clock, Unix ms. */
-  now?: () => number
+  now: () => number
 }
 
-export function edgeApp({ authenticate, hashUser, sink, now = Date.now }: EdgeOptions): Hono {
-  const app = new Hono()
+/** What a runtime knows of a request besides: the address it came from. */
+export interface Peer {
+  peer: string
+}
 
-  /** Reads, and answers when the log has it. What nobody may post is not read. */
+export type EdgeApp = Hono<{ Bindings: Peer }>
+
+export function edgeApp(options: EdgeOptions): EdgeApp {
+  const { authenticate, hashUser, keeper, rateLimit, bodiesHeld, now } = options
+  const app: EdgeApp = new Hono()
+
+  /** Reads, and answers when the burst is durable. What nobody may post is not read. */
   const accept = async (
     c: Context,
     authorization: string | null,
     contentType: ContentType,
     burstOf: (app: string, body: Uint8Array, receivedAtMs: number) => Promise<Burst>,
   ): Promise<void> => {
+    const receivedAtMs = now()
     const identity = await authenticate(authorization)
     if (identity === undefined) {
       throw new EdgeError('bad-credentials', 'no drain has these credentials, or it was revoked')
     }
+    requireRate(rateLimit, identity, receivedAtMs)
     requireContentType(c, contentType)
-    const receivedAtMs = now()
-    const burst = await burstOf(identity.app, await readBody(c.req.raw), receivedAtMs)
-    const budgetMs = Math.max(REQUEST_MS_MAX - (now() - receivedAtMs), PRODUCE_MS_MIN)
-    if (burst.ledger.size > 0) await produce(sink, burst, budgetMs)
+    const held = bodiesHeld.hold(bodyBytes(c.req.raw.headers), receivedAtMs)
+    if (held === undefined) {
+      throw new EdgeError('too-many-bodies', 'too much is being posted at once; try again', 1)
+    }
+    try {
+      const body = await readBody(c.req.raw, BODY_MS_MAX)
+      const burst = await burstOf(identity.app, body, receivedAtMs)
+      if (burst.ledger.size > 0) await keeper.keep(burst, receivedAtMs + REQUEST_MS_MAX)
+    } finally {
+      bodiesHeld.release(held)
+    }
   }
 
   app.get('/healthz', (c) => c.json({ status: 'ok' }))
@@ -68,9 +80,12 @@ export function edgeApp({ authenticate, hashUser, sink, now = Date.now }: EdgeOp
     return c.body(null, 204)
   })
 
-  const metrics = async (c: Context, authorization: string | null): Promise<Response> => {
+  const metrics = async (
+    c: Context<{ Bindings: Peer }>,
+    authorization: string | null,
+  ): Promise<Response> => {
     await accept(c, authorization, 'application/json', (name, body, at) => {
-      const sender = `${authorization}\n${c.req.header('cf-connecting-ip') ?? ''}`
+      const sender = `${authorization}\n${c.env.peer}`
       const time = c.req.header('measurements-time') ?? null
       return herokuMetricsBurst(
         { app: name, sender, process: c.req.query('process'), time, body },
@@ -103,6 +118,9 @@ export function edgeApp({ authenticate, hashUser, sink, now = Date.now }: EdgeOp
       console.error(`unexpected ${error.name} at ${c.req.routePath}`)
       return c.json({ error: 'the edge failed', status: 500 }, 500)
     }
+    if (error.retryAfterSeconds !== undefined) {
+      c.header('Retry-After', String(error.retryAfterSeconds))
+    }
     if (error.code === 'bad-credentials') c.header('WWW-Authenticate', 'Basic realm="shelf"')
     return c.json({ error: error.message, code: error.code, status: error.status }, error.status)
   })
@@ -121,13 +139,11 @@ function requireContentType(c: Context, expected: ContentType): void {
   }
 }
 
-async function produce(sink: Sink, burst: Burst, budgetMs: number): Promise<void> {
-  const record = { key: burst.app, value: encodeBurst(burst) }
-  if (record.value.length > RECORD_BYTES_MAX) {
-    throw new EdgeError('body-too-large', 'what the body holds does not fit in one record')
-  }
-  const [outcome] = await sink.produce(RAW_TOPIC, [record], budgetMs)
-  if (outcome !== 'ok') {
-    throw new EdgeError('log-unavailable', 'the log did not take the burst in time; try again')
-  }
+function requireRate(
+  rateLimit: RateLimit,
+  { app, drainId }: DrainIdentity,
+  receivedAtMs: number,
+): void {
+  const seconds = rateLimit.take(`${app} ${drainId}`, receivedAtMs)
+  if (seconds > 0) throw new EdgeError('over-rate', 'the drain posts too often; try again', seconds)
 }

@@ -1,5 +1,6 @@
-/** The bytes of a request's body: bounded, and unpacked where they are gzip. */
+/** The bytes of a request's body: bounded in size and time, and unpacked where they are gzip. */
 import { EdgeError } from './errors.ts'
+import { inTime, LATE } from './time.ts'
 
 /**
  * Seven times what Logplex aims at (http_drain_target_bytes, 102,400); as it is and unpacked. The
@@ -7,14 +8,34 @@ import { EdgeError } from './errors.ts'
  */
 export const BODY_BYTES_MAX = 786_432
 
+/** Room for a body whose length nobody said; it grows from there. */
+const ROOM_BYTES_MIN = 65_536
+
+/** A sender that is refused may write on for so long before its connection is left to the runtime. */
+const DISCARD_MS_MAX = 2000
+
 /**
  * workerd unpacks what it is given at once, up to 1,032 bytes from each (deflate's bound), and takes
  * a piece for each 4 KiB that are read: so a bomb is stopped at 13 MB, where whole it made 1 GB.
  */
 const PIECE_BYTES = 64
 
-/** @throws EdgeError body-too-large, bad-encoding */
-export async function readBody(request: Request): Promise<Uint8Array> {
+/** What the body will take in memory, bytes, as far as its headers tell: at most, where they don't. */
+export function bodyBytes(headers: Headers): number {
+  const most = Math.min(contentLength(headers) ?? BODY_BYTES_MAX, BODY_BYTES_MAX)
+  return headers.has('content-encoding') ? most + BODY_BYTES_MAX : most
+}
+
+function contentLength(headers: Headers): number | undefined {
+  const text = headers.get('content-length') ?? ''
+  return /^\d+$/.test(text) ? Number(text) : undefined
+}
+
+/**
+ * @param msMax a body that is not here whole by then is given up
+ * @throws EdgeError body-too-large, bad-encoding, body-too-slow
+ */
+export async function readBody(request: Request, msMax: number): Promise<Uint8Array> {
   const encoding = (request.headers.get('content-encoding') ?? 'identity').toLowerCase()
   if (encoding !== 'identity' && encoding !== 'gzip') {
     throw new EdgeError(
@@ -22,29 +43,39 @@ export async function readBody(request: Request): Promise<Uint8Array> {
       `Content-Encoding ${encoding.slice(0, 32)} is not taken: gzip or none`,
     )
   }
-  if (Number(request.headers.get('content-length')) > BODY_BYTES_MAX) throw tooLarge()
-  if (request.body === null) return new Uint8Array()
-  if (encoding === 'identity') return await collect(request.body)
-  const packed = inPieces(await collect(request.body))
-  try {
-    return await collect(packed.pipeThrough(new DecompressionStream('gzip')))
-  } catch (error) {
-    if (error instanceof EdgeError) throw error
-    throw new EdgeError('bad-encoding', 'the body is not gzip, or ends too early')
-  }
+  const length = contentLength(request.headers) ?? ROOM_BYTES_MIN
+  if (length > BODY_BYTES_MAX) throw tooLarge()
+  const untilMs = Date.now() + msMax
+  const body = request.body === null ? new Uint8Array() : await collect(request.body, length, msMax)
+  return encoding === 'gzip' ? await unpack(body, untilMs - Date.now()) : body
 }
 
 /**
- * Reads a body that nobody wants, up to the limit: with bytes unread, workerd cuts the connection,
- * and a sender that is still writing never sees the answer.
+ * Reads a body that nobody wants, up to the limit, and holds none of it: with bytes unread, workerd
+ * cuts the connection, and a sender that is still writing never sees the answer.
  */
 export async function discardBody(request: Request): Promise<void> {
   if (request.body === null || request.bodyUsed) return
-  await collect(request.body).catch(() => {})
+  await consume(request.body, DISCARD_MS_MAX, () => {}).catch(() => {})
 }
 
 const tooLarge = (): EdgeError =>
   new EdgeError('body-too-large', `a body has at most ${BODY_BYTES_MAX} bytes, also unpacked`)
+
+const notGzip = (): EdgeError =>
+  new EdgeError('bad-encoding', 'the body is not gzip, or ends too early')
+
+async function unpack(packed: Uint8Array<ArrayBuffer>, msMax: number): Promise<Uint8Array> {
+  // Bun unpacks nothing to nothing.
+  if (packed.length === 0) throw notGzip()
+  try {
+    const unpacked = inPieces(packed).pipeThrough(new DecompressionStream('gzip'))
+    return await collect(unpacked, ROOM_BYTES_MIN, msMax)
+  } catch (error) {
+    if (error instanceof EdgeError) throw error
+    throw notGzip()
+  }
+}
 
 /** The bytes as a stream that hands out the next piece when the last one was taken. */
 function inPieces(bytes: Uint8Array<ArrayBuffer>): ReadableStream<Uint8Array<ArrayBuffer>> {
@@ -61,27 +92,55 @@ function inPieces(bytes: Uint8Array<ArrayBuffer>): ReadableStream<Uint8Array<Arr
   })
 }
 
-/** Reads a stream to its end, or until it is too much: a gzip bomb is never unpacked whole. */
-async function collect(stream: ReadableStream<Uint8Array>): Promise<Uint8Array<ArrayBuffer>> {
-  const reader = stream.getReader()
-  const chunks: Uint8Array[] = []
-  let length = 0
-  for (;;) {
-    const { done, value } = await reader.read()
-    if (done) break
-    length += value.length
-    if (length > BODY_BYTES_MAX) {
-      // Not awaited: a peer that stalls must not hold the answer up.
-      void reader.cancel().catch(() => {})
-      throw tooLarge()
+/** The whole of a stream, in one buffer: pieces of a byte each, kept, would take a hundred times. */
+async function collect(
+  stream: ReadableStream<Uint8Array>,
+  expectedBytes: number,
+  msMax: number,
+): Promise<Uint8Array<ArrayBuffer>> {
+  let room = new Uint8Array(expectedBytes)
+  const length = await consume(stream, msMax, (piece, at) => {
+    if (at + piece.length > room.length) {
+      const larger = new Uint8Array(Math.max(at + piece.length, room.length * 2))
+      larger.set(room.subarray(0, at))
+      room = larger
     }
-    chunks.push(value)
+    room.set(piece, at)
+  })
+  return room.subarray(0, length)
+}
+
+/**
+ * Reads a stream to its end, or until it is too much or too late: a gzip bomb is never unpacked
+ * whole. @returns its length, bytes
+ */
+async function consume(
+  stream: ReadableStream<Uint8Array>,
+  msMax: number,
+  take: (piece: Uint8Array, at: number) => void,
+): Promise<number> {
+  const reader = stream.getReader()
+  let isGivenUp = false
+  const read = async (): Promise<number> => {
+    let length = 0
+    for (;;) {
+      const { done, value } = await reader.read()
+      if (done || isGivenUp) return length
+      if (length + value.length > BODY_BYTES_MAX) throw tooLarge()
+      take(value, length)
+      length += value.length
+    }
   }
-  const body = new Uint8Array(length)
-  let at = 0
-  for (const chunk of chunks) {
-    body.set(chunk, at)
-    at += chunk.length
+  const giveUp = (): void => {
+    isGivenUp = true
+    // Not awaited: a peer that stalls must not hold the answer up.
+    void reader.cancel().catch(() => {})
   }
-  return body
+  const length = await inTime(read(), msMax).catch((error) => {
+    giveUp()
+    throw error
+  })
+  if (length !== LATE) return length
+  giveUp()
+  throw new EdgeError('body-too-slow', 'the body did not come in time; try again', 1)
 }

@@ -10,6 +10,9 @@ const STATUS = {
   'unknown-content-type': 415,
   'bad-encoding': 400,
   'bad-metrics': 400,
+  'over-rate': 429,
+  'body-too-slow': 503,
+  'too-many-bodies': 503,
   'log-unavailable': 503,
 } as const
 
@@ -18,16 +21,14 @@ export type EdgeErrorCode = keyof typeof STATUS
 export class EdgeError extends Error {
   readonly status: (typeof STATUS)[EdgeErrorCode]
 
+  /** `retryAfterSeconds`: for the header Retry-After, a whole number from 1 on. */
   constructor(
     readonly code: EdgeErrorCode,
     message: string,
+    readonly retryAfterSeconds?: number,
   ) {
     super(message)
     this.name = 'EdgeError'
     this.status = STATUS[code]
-  }
-
-  get retryable(): boolean {
-    return this.status >= 500
   }
 }

@@ -1,5 +1,6 @@
 /** Bursts made by hand for the tests of core/: the simplest, and one signal of each kind. */
-import { type Burst, requestColumns } from '../core/burst.ts'
+import { ABSENT, type Burst, encodeBurst, requestColumns } from '../core/burst.ts'
+import { type LedgerCounts, minuteOf } from '../core/ledger.ts'
 import type { Marker } from '../core/marker.ts'
 import type { Point } from '../core/point.ts'
 import { type DynoSighting, emptySignals, type Signals } from '../core/signals.ts'
@@ -55,3 +56,30 @@ export const extremes = withSignals({
 
 /** Names that TextDecoder would change if it were asked the usual way. */
 export const byteOrderMark: Burst = { ...emptyBurst, drain: '\ufeffheroku\ufeff' }
+
+interface RawBurst {
+  number: number
+  receivedAtMs: number
+  app?: string
+  /** Response bytes of its one request. */
+  bytes?: number
+  lostL10?: number
+}
+
+/** A burst of one request in the minute of its receipt, as the raw topic holds it. */
+export function rawBurst(burst: RawBurst): string {
+  const { number, receivedAtMs, app = 'shop', bytes = 10, lostL10 = 0 } = burst
+  const minuteMs = minuteOf(receivedAtMs)
+  const requests = { ...requestColumns(1), processes: ['web'] }
+  requests.timeMs[0] = minuteMs
+  requests.serviceMs[0] = 5
+  requests.connectMs[0] = 1
+  requests.status[0] = 200
+  requests.bytes[0] = bytes
+  requests.code[0] = ABSENT
+  const counts: LedgerCounts = { received: 1, kept: 1, ...(lostL10 > 0 && { lostL10 }) }
+  return encodeBurst({
+    ...{ id: number.toString(16).padStart(32, '0'), app, drain: 'heroku', receivedAtMs },
+    ...{ ledger: new Map([[minuteMs, counts]]), requests, signals: emptySignals() },
+  }).toBase64()
+}

@@ -21,6 +21,8 @@ const bytesOf = (record: AggregateRecord): number => Buffer.byteLength(JSON.stri
 
 function recordsOf(cells: Cells): AggregateRecord[] {
   return toAggregateRecords(3, {
+    epoch: 0,
+    begin: 0,
     from: 10,
     to: 20,
     watermarkMs: WATERMARK_MS,
@@ -104,6 +106,8 @@ describe('the records of a chunk', () => {
     expect(record && received(record)).toEqual({
       version: 1,
       partition: 3,
+      epoch: 0,
+      begin: 0,
       from: 10,
       to: 20,
       part: 0,

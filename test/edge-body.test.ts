@@ -1,6 +1,5 @@
 /** Bodies as they come: too large, packed, broken off, empty. */
 import { afterAll, describe, expect, setDefaultTimeout, test } from 'bun:test'
-import { spawnSync } from 'node:child_process'
 import { connect } from 'node:net'
 import { Readable } from 'node:stream'
 import { buffer } from 'node:stream/consumers'
@@ -18,150 +17,145 @@ import {
   TEST_MS_MAX,
   totals,
 } from './edge.ts'
+import { RUNTIMES } from './edge-runtimes.ts'
 
 setDefaultTimeout(TEST_MS_MAX)
 
 const GZIP = { headers: { 'content-encoding': 'gzip' } }
 
-const edge = await startEdge()
-afterAll(() => edge.stop())
+describe.each(RUNTIMES)('in %s,', async (runtime) => {
+  const edge = await startEdge({ runtime })
+  afterAll(() => edge.stop())
 
-const good = body(request(), request(), message('Error L10: 5 messages dropped'))
+  const good = body(request(), request(), message('Error L10: 5 messages dropped'))
 
-/** A stream has no Content-Length: it is sent in chunks. */
-function chunked(bytes: Uint8Array): ReadableStream<Uint8Array> {
-  let at = 0
-  return new ReadableStream({
-    pull(controller) {
-      if (at >= bytes.length) controller.close()
-      else controller.enqueue(bytes.slice(at, at + 10_000))
-      at += 10_000
-    },
-  })
-}
-
-function* zeros(megabytes: number): Generator<Uint8Array> {
-  for (let i = 0; i < megabytes; i++) yield new Uint8Array(1_000_000)
-}
-
-function expectRefused({ status, text, records }: Posted, expected: number): void {
-  expect(status).toBe(expected)
-  expect(JSON.parse(text)).toMatchObject({ error: expect.any(String), status: expected })
-  expect(records).toEqual([])
-}
-
-describe('a body over the limit is answered 413:', () => {
-  test.each([BODY_BYTES_MAX + 1, 20_000_000])('%i bytes with Content-Length', async (bytes) => {
-    expectRefused(await edge.post(new Uint8Array(bytes)), 413)
-  })
-
-  test.each([BODY_BYTES_MAX + 1, 20_000_000])('%i bytes in chunks, without', async (bytes) => {
-    expectRefused(await edge.post(chunked(new Uint8Array(bytes))), 413)
-  })
-
-  test('packed below the limit, unpacked above', async () => {
-    expectRefused(await edge.post(gzipSync(new Uint8Array(BODY_BYTES_MAX + 1)), GZIP), 413)
-  })
-})
-
-test('a body in chunks and a packed body come to what the plain one comes to', async () => {
-  const plain = await edge.post(good)
-  const inChunks = await edge.post(chunked(good))
-  const packed = await edge.post(gzipSync(good), GZIP)
-  const spelled = await edge.post(gzipSync(good), { headers: { 'content-encoding': 'GZip' } })
-  expect(requestsOf(plain.bursts[0])).toHaveLength(2)
-  for (const other of [inChunks, packed, spelled]) {
-    expect(other.status).toBe(204)
-    expect({ ...other.bursts[0], receivedAtMs: 0 }).toEqual({
-      ...plain.bursts[0],
-      receivedAtMs: 0,
+  /** A stream has no Content-Length: it is sent in chunks. */
+  function chunked(bytes: Uint8Array): ReadableStream<Uint8Array> {
+    let at = 0
+    return new ReadableStream({
+      pull(controller) {
+        if (at >= bytes.length) controller.close()
+        else controller.enqueue(bytes.slice(at, at + 10_000))
+        at += 10_000
+      },
     })
   }
-})
 
-test('a large packed body is unpacked whole', async () => {
-  const lines = Array.from({ length: 3000 }, (_, i) =>
-    request(`dyno=web.1 connect=${i % 7}ms service=${(i * 7919) % 30_000}ms status=200 bytes=${i}`),
-  )
-  const { status, bursts } = await edge.post(gzipSync(body(...lines)), GZIP)
-  expect(status).toBe(204)
-  expect(requestsOf(bursts[0]).map((row) => row.bytes)).toEqual(lines.map((_, i) => i))
-})
+  function* zeros(megabytes: number): Generator<Uint8Array> {
+    for (let i = 0; i < megabytes; i++) yield new Uint8Array(1_000_000)
+  }
 
-const packed = gzipSync(good)
-test.each<[string, Uint8Array]>([
-  ['that ends too early', packed.subarray(0, -9)],
-  ['with a wrong checksum', packed.with(-6, (packed.at(-6) ?? 0) ^ 1)],
-  ['that is none', good],
-  ['of nothing', new Uint8Array()],
-])('gzip %s is answered 400', async (_, bytes) => {
-  expectRefused(await edge.post(Buffer.from(bytes), GZIP), 400)
-})
+  function expectRefused({ status, text, records }: Posted, expected: number): void {
+    expect(status).toBe(expected)
+    expect(JSON.parse(text)).toMatchObject({ error: expect.any(String), status: expected })
+    expect(records).toEqual([])
+  }
 
-test.each(['br', 'deflate', 'zstd', 'gzip, gzip', 'identity, br'])(
-  'a body of another encoding is answered 400: %s',
-  async (encoding) => {
-    expectRefused(await edge.post(good, { headers: { 'content-encoding': encoding } }), 400)
-  },
-)
+  describe('a body over the limit is answered 413:', () => {
+    test.each([BODY_BYTES_MAX + 1, 20_000_000])('%i bytes with Content-Length', async (bytes) => {
+      expectRefused(await edge.post(new Uint8Array(bytes)), 413)
+    })
 
-describe('a gzip bomb', async () => {
-  // 400 MB in 400 KB: below the limit of what is packed. Made in pieces, to be kind.
-  const bomb = await buffer(Readable.from(zeros(400)).pipe(createGzip({ level: 9 })))
+    test.each([BODY_BYTES_MAX + 1, 20_000_000])('%i bytes in chunks, without', async (bytes) => {
+      expectRefused(await edge.post(chunked(new Uint8Array(bytes))), 413)
+    })
 
-  /** Memory of the workerd that we started, bytes. */
-  function edgeBytes(): number {
-    const { stdout } = spawnSync('ps', ['-A', '-o', 'ppid=,rss=,comm='], { encoding: 'utf8' })
-    const ours = stdout.split('\n').map((line) => line.trim().split(/\s+/))
-    const sizes = ours.filter(
-      ([ppid, , name]) => ppid === `${process.pid}` && /workerd$/.test(name ?? ''),
+    test('packed below the limit, unpacked above', async () => {
+      expectRefused(await edge.post(gzipSync(new Uint8Array(BODY_BYTES_MAX + 1)), GZIP), 413)
+    })
+  })
+
+  test('a body in chunks and a packed body come to what the plain one comes to', async () => {
+    const plain = await edge.post(good)
+    const inChunks = await edge.post(chunked(good))
+    const packed = await edge.post(gzipSync(good), GZIP)
+    const spelled = await edge.post(gzipSync(good), { headers: { 'content-encoding': 'GZip' } })
+    expect(requestsOf(plain.bursts[0])).toHaveLength(2)
+    for (const other of [inChunks, packed, spelled]) {
+      expect(other.status).toBe(204)
+      expect({ ...other.bursts[0], receivedAtMs: 0 }).toEqual({
+        ...plain.bursts[0],
+        receivedAtMs: 0,
+      })
+    }
+  })
+
+  test('a large packed body is unpacked whole', async () => {
+    const lines = Array.from({ length: 3000 }, (_, i) =>
+      request(
+        `dyno=web.1 connect=${i % 7}ms service=${(i * 7919) % 30_000}ms status=200 bytes=${i}`,
+      ),
     )
-    return sizes.reduce((sum, [, kilobytes]) => sum + Number(kilobytes) * 1024, 0)
-  }
-
-  test('is answered 413 quickly', async () => {
-    expect(bomb.length).toBeLessThan(BODY_BYTES_MAX)
-    const startMs = performance.now()
-    expectRefused(await edge.post(bomb, GZIP), 413)
-    expect(performance.now() - startMs).toBeLessThan(1000)
+    const { status, bursts } = await edge.post(gzipSync(body(...lines)), GZIP)
+    expect(status).toBe(204)
+    expect(requestsOf(bursts[0]).map((row) => row.bytes)).toEqual(lines.map((_, i) => i))
   })
 
-  test.skipIf(Bun.which('ps') === null)('takes no memory that stays', async () => {
-    const before = edgeBytes()
-    expect(before).toBeGreaterThan(0)
-    for (let i = 0; i < 8; i++) expectRefused(await edge.post(bomb, GZIP), 413)
-    expect(edgeBytes() - before).toBeLessThan(100_000_000)
+  const packed = gzipSync(good)
+  test.each<[string, Uint8Array]>([
+    ['that ends too early', packed.subarray(0, -9)],
+    ['with a wrong checksum', packed.with(-6, (packed.at(-6) ?? 0) ^ 1)],
+    ['that is none', good],
+    ['of nothing', new Uint8Array()],
+  ])('gzip %s is answered 400', async (_, bytes) => {
+    expectRefused(await edge.post(Buffer.from(bytes), GZIP), 400)
   })
-})
 
-test('an empty body is answered 204, and nothing is produced', async () => {
-  for (const headers of [{}, { 'logplex-msg-count': '0' }, { 'logplex-msg-count': 'none' }]) {
-    const { status, records } = await edge.post('', { headers })
-    expect([status, records]).toEqual([204, []])
-  }
-})
+  test.each(['br', 'deflate', 'zstd', 'gzip, gzip', 'identity, br'])(
+    'a body of another encoding is answered 400: %s',
+    async (encoding) => {
+      expectRefused(await edge.post(good, { headers: { 'content-encoding': encoding } }), 400)
+    },
+  )
 
-test('messages that were counted and did not come are malformed', async () => {
-  const { status, bursts } = await edge.post('', { headers: { 'logplex-msg-count': '3' } })
-  expect([status, totals(bursts[0])]).toEqual([204, { received: 3, malformed: 3 }])
-})
+  describe('a gzip bomb', async () => {
+    // 400 MB in 400 KB: below the limit of what is packed. Made in pieces, to be kind.
+    const bomb = await buffer(Readable.from(zeros(400)).pipe(createGzip({ level: 9 })))
 
-test('a request that breaks off produces nothing, and costs nobody else', async () => {
-  const before = await edge.log.offsetAt('raw', 0, 'latest')
-  const { hostname, port } = new URL(edge.url)
-  const socket = connect(Number(port), hostname)
-  const head = [
-    'POST /drains/heroku HTTP/1.1',
-    `Host: ${hostname}`,
-    `Authorization: ${await authorization(APP)}`,
-    'Content-Type: application/logplex-1',
-    `Content-Length: ${good.length + 100}`,
-  ]
-  await new Promise<void>((resolve) => {
-    socket.on('close', () => resolve()).on('error', () => resolve())
-    socket.end(Buffer.concat([Buffer.from(`${head.join('\r\n')}\r\n\r\n`), good]))
-    socket.resume()
+    test('is answered 413 quickly', async () => {
+      expect(bomb.length).toBeLessThan(BODY_BYTES_MAX)
+      const startMs = performance.now()
+      expectRefused(await edge.post(bomb, GZIP), 413)
+      expect(performance.now() - startMs).toBeLessThan(1000)
+    })
+
+    test.skipIf(Bun.which('ps') === null)('takes no memory that stays', async () => {
+      const before = edge.running.memoryBytes()
+      expect(before).toBeGreaterThan(0)
+      for (let i = 0; i < 8; i++) expectRefused(await edge.post(bomb, GZIP), 413)
+      expect(edge.running.memoryBytes() - before).toBeLessThan(100_000_000)
+    })
   })
-  expect((await edge.post(good)).status).toBe(204)
-  expect(await edge.landed(before)).toHaveLength(1)
+
+  test('an empty body is answered 204, and nothing is produced', async () => {
+    for (const headers of [{}, { 'logplex-msg-count': '0' }, { 'logplex-msg-count': 'none' }]) {
+      const { status, records } = await edge.post('', { headers })
+      expect([status, records]).toEqual([204, []])
+    }
+  })
+
+  test('messages that were counted and did not come are malformed', async () => {
+    const { status, bursts } = await edge.post('', { headers: { 'logplex-msg-count': '3' } })
+    expect([status, totals(bursts[0])]).toEqual([204, { received: 3, malformed: 3 }])
+  })
+
+  test('a request that breaks off produces nothing, and costs nobody else', async () => {
+    const before = await edge.log.offsetAt('raw', 0, 'latest')
+    const { hostname, port } = new URL(edge.url)
+    const socket = connect(Number(port), hostname)
+    const head = [
+      'POST /drains/heroku HTTP/1.1',
+      `Host: ${hostname}`,
+      `Authorization: ${await authorization(APP)}`,
+      'Content-Type: application/logplex-1',
+      `Content-Length: ${good.length + 100}`,
+    ]
+    await new Promise<void>((resolve) => {
+      socket.on('close', () => resolve()).on('error', () => resolve())
+      socket.end(Buffer.concat([Buffer.from(`${head.join('\r\n')}\r\n\r\n`), good]))
+      socket.resume()
+    })
+    expect((await edge.post(good)).status).toBe(204)
+    expect(await edge.landed(before)).toHaveLength(1)
+  })
 })

@@ -3,8 +3,11 @@ import { afterAll, afterEach, expect, setDefaultTimeout, spyOn, test } from 'bun
 import { mkdtempSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { Miniflare } from 'miniflare'
+import { r2BucketSchema, r2Spool } from '../edge/spool/r2.ts'
 import worker from '../edge/worker.ts'
-import { body, request, startEdge, TEST_MS_MAX } from './edge.ts'
+import { APP, authorization, body, request, startEdge, TEST_MS_MAX } from './edge.ts'
+import { until } from './stack.ts'
 
 setDefaultTimeout(TEST_MS_MAX)
 
@@ -22,6 +25,8 @@ afterAll(() => errors.mockRestore())
 
 const key = Buffer.alloc(32, 1).toString('base64url')
 const SOUND = { SHELF_LOG: 'http://shelf:test@127.0.0.1:1', SHELF_DRAIN_KEYS: `k1:${key}` }
+
+const CONTEXT = { waitUntil: () => {} }
 
 const unsound: [string, object, string][] = [
   ['no settings', {}, 'SHELF_LOG'],
@@ -41,7 +46,7 @@ const unsound: [string, object, string][] = [
 test.each(unsound)(
   '%s: every request is answered 503, and what is wrong is said',
   async (_, settings, name) => {
-    const response = await worker.fetch(new Request('http://edge/healthz'), settings)
+    const response = await worker.fetch(new Request('http://edge/healthz'), settings, CONTEXT)
     expect(response.status).toBe(503)
     expect(await response.json()).toEqual({ error: 'the edge is not configured', status: 503 })
     const said = errors.mock.calls.flat().join('\n')
@@ -58,6 +63,52 @@ test('a Worker without keys gets its drains again as soon as it has them', async
   expect(JSON.parse(text)).toEqual({ error: 'the edge is not configured', status: 503 })
   await edge.configure({})
   expect((await edge.post(body(request()))).status).toBe(204)
+})
+
+test('drains its bucket each minute, and as soon as a request finds the log back', async () => {
+  const miniflare = new Miniflare({
+    modules: true,
+    script: 'export default { fetch: () => new Response() }',
+    r2Buckets: ['SHELF_SPOOL'],
+  })
+  try {
+    const bucket = r2BucketSchema.parse(await miniflare.getR2Bucket('SHELF_SPOOL'))
+    const env = { ...edge.bindings, SHELF_SPOOL: bucket }
+    const later: Promise<unknown>[] = []
+    const post = async (): Promise<number> => {
+      const headers = {
+        authorization: await authorization(APP),
+        'content-type': 'application/logplex-1',
+      }
+      const url = 'http://edge/drains/heroku'
+      const asked = new Request(url, { method: 'POST', headers, body: body(request()) })
+      const response = await worker.fetch(asked, env, { waitUntil: (work) => later.push(work) })
+      return response.status
+    }
+    const landed = async (): Promise<number> => (await edge.landed()).length
+    const before = await landed()
+
+    await edge.brokerDown()
+    expect(await Promise.all([post(), post(), post(), post()])).toEqual([204, 204, 204, 204])
+    expect([await landed(), later.length]).toEqual([before, 0])
+    edge.brokerUp()
+    // One request a second asks the log.
+    await until('a request to find it', async () => (await post()) === 204 && later.length > 0)
+    const found = await landed()
+    await Promise.all(later)
+    expect(later).toHaveLength(1)
+    expect(await landed()).toBeGreaterThanOrEqual(before + 5)
+    expect(await landed()).toBeGreaterThan(found)
+    expect((await r2Spool(bucket).list(10)).length).toBe(0)
+
+    const [record] = await edge.landed()
+    await r2Spool(bucket).put('of another isolate', Buffer.from(`${record?.value}`, 'base64'))
+    const now = await landed()
+    await worker.scheduled({}, env)
+    expect(await landed()).toBe(now + 1)
+  } finally {
+    await miniflare.dispose()
+  }
 })
 
 test('wrangler deploys it as it is', async () => {

@@ -1,4 +1,4 @@
-/** What tests of the edge share: a real broker, the Worker in workerd, and what landed in `raw`. */
+/** What tests of the edge share: a real broker, the edge in a runtime, and what landed in `raw`. */
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -10,7 +10,8 @@ import { type Burst, decodeBurst } from '../core/burst.ts'
 import { type BurstJson, burstToJson } from '../core/burst-json.ts'
 import { type DrainKey, drainKeysToText, drainSecret } from '../core/credential.ts'
 import { addCounts, type LedgerCounts, minuteOf } from '../core/ledger.ts'
-import { type EdgeBindings, startLocalEdge } from '../edge/dev.ts'
+import type { EdgeBindings } from '../edge/dev.ts'
+import { type RunningEdge, type Runtime, startRuntime } from './edge-runtimes.ts'
 
 /** For tests that take long: the edge's whole budget is 4 s, and the machine may be busy. */
 export const TEST_MS_MAX = 30_000
@@ -51,8 +52,20 @@ export interface PostOptions {
 /** Answers in the place of the broker; `pass` asks the real one. */
 type Front = (request: Request, pass: () => Promise<Response>) => Response | Promise<Response>
 
+export interface EdgeOptions {
+  front?: Front
+  /** Default: workerd. */
+  runtime?: Runtime
+  /** Whether there is a spool. */
+  spool?: boolean
+  settings?: Partial<EdgeBindings> & Record<string, string>
+}
+
 export interface TestEdge {
   url: string
+  /** The process of the edge: what it said, its memory, its death. */
+  running: RunningEdge
+  spoolDir: string | undefined
   log: EmbeddedLog
   bindings: EdgeBindings
   configure(bindings: Partial<EdgeBindings>): Promise<void>
@@ -70,7 +83,7 @@ export interface TestEdge {
 }
 
 /** Starts a broker with one partition on a log of its own, and the edge before it. */
-export async function startEdge(options: { front?: Front } = {}): Promise<TestEdge> {
+export async function startEdge(options: EdgeOptions = {}): Promise<TestEdge> {
   const folder = mkdtempSync(join(tmpdir(), 'shelf-edge-'))
   const log = new EmbeddedLog({ folder, topics: { raw: { partitions: 1 } } })
   const broker = brokerApp(log, { username: 'shelf', password: 'test' })
@@ -91,8 +104,10 @@ export async function startEdge(options: { front?: Front } = {}): Promise<TestEd
     SHELF_LOG: `http://shelf:test@127.0.0.1:${brokerPort}`,
     SHELF_DRAIN_KEYS: drainKeysToText([KEY]),
     SHELF_REVOKED: '',
+    ...options.settings,
   }
-  const edge = await startLocalEdge(0, bindings)
+  const spoolDir = options.spool === true ? join(folder, 'spool') : undefined
+  const edge = await startRuntime(options.runtime ?? 'workerd', bindings, spoolDir)
   const landed = async (offset = 0): Promise<LogRecord[]> => await log.read('raw', 0, offset)
   const post = async (sent: BodyInit, postOptions?: PostOptions): Promise<Posted> => {
     const before = await log.offsetAt('raw', 0, 'latest')
@@ -104,6 +119,8 @@ export async function startEdge(options: { front?: Front } = {}): Promise<TestEd
   }
   return {
     url: edge.url,
+    running: edge,
+    spoolDir,
     log,
     bindings,
     configure: (changed) => edge.configure({ ...bindings, ...changed }),

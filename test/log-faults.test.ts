@@ -2,39 +2,21 @@ import { afterEach, describe, expect, test } from 'bun:test'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { aggregateLog, parseAggregate } from '../batch/aggregate.ts'
+import { aggregateLog } from '../batch/aggregate.ts'
+import { parseAggregate } from '../batch/aggregate-tail.ts'
 import { migrate } from '../batch/migrate.ts'
 import { persistLog } from '../batch/persist.ts'
 import { EmbeddedLog } from '../broker/embedded.ts'
-import { type Burst, encodeBurst, requestColumns } from '../core/burst.ts'
-import { emptySignals } from '../core/signals.ts'
 import { connect, type Sql } from '../db/client.ts'
+import { rawBurst } from './bursts.ts'
 import { onEachPostgres } from './sql-server.ts'
 import { until } from './stack.ts'
 
 const MINUTE_MS = Math.floor(Date.now() / 60_000) * 60_000
 
 /** A burst of one request of `app`, as the raw topic holds it. */
-function burst(app: string, number: number, bytes = 10): string {
-  const requests = requestColumns(1)
-  requests.timeMs[0] = MINUTE_MS
-  requests.serviceMs[0] = 5
-  requests.connectMs[0] = 1
-  requests.status[0] = 200
-  requests.bytes[0] = bytes
-  requests.code[0] = -1
-  requests.processes = ['web']
-  const made: Burst = {
-    id: number.toString(16).padStart(32, '0'),
-    app,
-    drain: 'heroku',
-    receivedAtMs: MINUTE_MS,
-    ledger: new Map([[MINUTE_MS, { received: 1, kept: 1 }]]),
-    requests,
-    signals: emptySignals(),
-  }
-  return encodeBurst(made).toBase64()
-}
+const burst = (app: string, number: number, bytes = 10): string =>
+  rawBurst({ app, number, bytes, receivedAtMs: MINUTE_MS })
 
 const folders: string[] = []
 const stops: (() => Promise<void>)[] = []
@@ -156,34 +138,7 @@ onEachPostgres((newDatabase) => {
       expect(rows).toEqual([{ app: '', lost_log: 5 }] as never)
     })
 
-    test('cells deleted before they were persisted are a row in the ledger', async () => {
-      const log = openLog()
-      const { sql } = await database()
-      const stop = start((signal) => aggregateLog(log, signal))
-      await log.append('raw', [{ value: burst('shop', 1), partition: 0 }])
-      await until(
-        'the first chunk',
-        async () => (await log.offsetAt('aggregates', 0, 'latest')) > 0,
-      )
-      const first = await log.offsetAt('aggregates', 0, 'latest')
-      await log.append('raw', [{ value: burst('shop', 2), partition: 0 }])
-      await until('more', async () => (await log.offsetAt('aggregates', 0, 'latest')) > first)
-      await stop()
-      // The first record is skipped, as if it had been deleted.
-      await sql`insert into shelf.progress (partition, next_offset) values (0, ${first})`
-      const [kept] = await log.read('aggregates', 0, first)
-      const lost = kept && parseAggregate(kept)?.from
-      start((signal) => persistLog(log, sql, signal))
-      await until('the second', async () => (await requestsOf(sql, 'shop')) === 1)
-      const [row] = await sql`select lost_log from shelf.ledger_1m where app = ''`
-      expect(row?.lost_log).toBe(lost)
-      const [stats] = await sql`
-        select completeness from shelf.completeness where app = 'shop'
-          and bucket = (select bucket from shelf.ledger_1m where app = '')`
-      expect(stats?.completeness ?? null).toBeNull()
-    })
-
-    test('a log that was replaced is refused, not passed over', async () => {
+    test('another log, with nothing that explains it, is refused, not passed over', async () => {
       const before = openLog()
       const { sql } = await database()
       const stops = [

@@ -19,7 +19,7 @@ const VERSIONS = [
 /** initdb and a first start, on a slow disk. */
 const START_TIMEOUT_MS = 120_000
 
-function freePort(): Promise<number> {
+export function freePort(): Promise<number> {
   const { promise, resolve, reject } = Promise.withResolvers<number>()
   const server = createServer()
   server.once('error', reject)

@@ -1,39 +1,37 @@
-/** The Upstash REST dialect, through its own client: our broker and our gateway speak it. */
-import { Kafka } from '@upstash/kafka'
-import * as z from 'zod'
-import type { Outcome, Sink, SinkRecord } from './sink.ts'
-
-/** What a log that wrote answers. A wrong URL may answer 200 as well, and wrote nothing. */
-const writtenSchema = z.array(z.object({ offset: z.int().min(0) }))
-
 /**
- * The client tries 6 times over 15.5 s, whatever the error, and has no deadline. We leave it its
- * first tries and stop waiting after the budget. A try that goes on behind our back may still
- * write: the burst's id makes that harmless.
- * @param url with user and password, `https://user:password@host`
+ * The Upstash REST dialect, which our broker and our gateway speak. The answer is for the whole
+ * request, and a list of as many offsets as there were records is the only proof of writing.
+ *
+ * | answer                                        | outcome of each record |
+ * | --------------------------------------------- | ---------------------- |
+ * | 200, an offset for every record               | ok                     |
+ * | 413                                           | reject                 |
+ * | 200 with anything else: a wrong URL, a proxy  | retry                  |
+ * | 400, 401, 404: an operator mends our settings | retry                  |
+ * | anything else                                 | retry                  |
  */
-export function upstashSink(url: string): Sink {
-  const { username, password, origin, pathname } = new URL(url)
-  const kafka = new Kafka({
-    url: origin + pathname.replace(/\/$/, ''),
-    username: decodeURIComponent(username),
-    password: decodeURIComponent(password),
-  })
-  const producer = kafka.producer()
+import * as z from 'zod'
+import { allOf, type HttpDialect } from './http-sink.ts'
+import { parseJson } from './json.ts'
+import type { Target } from './target.ts'
+
+const answerSchema = z.array(z.object({ offset: z.int().min(0) }))
+
+/** Values are text there: a record's bytes go as base64, and come out of the log as that. */
+export function upstash({ base, headers }: Target): HttpDialect {
   return {
-    async produce(topic, records: readonly SinkRecord[], budgetMs) {
-      const requests = records.map(({ key, value }) => ({ topic, key, value: value.toBase64() }))
-      const answered = writtenSchema.length(records.length)
-      const written = producer.produceMany(requests).then(
-        (answer): Outcome => (answered.safeParse(answer).success ? 'ok' : 'retry'),
-        (): Outcome => 'retry',
-      )
-      const outcome = await Promise.race([written, after(budgetMs)])
-      return records.map(() => outcome)
+    request(topic, records) {
+      const body = records.map(({ key, value }) => ({ topic, key, value: value.toBase64() }))
+      return new Request(`${base}/produce`, {
+        method: 'POST',
+        headers: { ...headers, 'content-type': 'application/json' },
+        body: JSON.stringify(body),
+      })
+    },
+    outcomes({ status, text }, count) {
+      if (status === 413) return allOf(count, 'reject')
+      const written = answerSchema.length(count).safeParse(parseJson(text)).success
+      return allOf(count, status === 200 && written ? 'ok' : 'retry')
     },
   }
-}
-
-function after(ms: number): Promise<Outcome> {
-  return new Promise((resolve) => setTimeout(() => resolve('retry'), ms))
 }
