@@ -86,7 +86,9 @@ test('any bytes at all', async () => {
   await fc.assert(
     fc.asyncProperty(fc.uint8Array({ minLength: 1, maxLength: 500 }), async (bytes) => {
       const { status, bursts } = await edge.post(Buffer.from(bytes))
-      expect([status, ...bursts.map(unaccounted)]).toEqual([204, 0])
+      // A few blanks between frames are passed over: a body of nothing else holds no message.
+      const isEmpty = /^[\r\n ]{1,16}$/.test(String.fromCharCode(...bytes))
+      expect([status, ...bursts.map(unaccounted)]).toEqual(isEmpty ? [204] : [204, 0])
     }),
     { numRuns: 100 },
   )
