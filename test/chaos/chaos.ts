@@ -11,6 +11,7 @@ import { random as seeded } from '../generator.ts'
 import { type Cast, type LogKind, startCast } from './cast.ts'
 import { Drain } from './drains.ts'
 import { followFreshness, percentile } from './freshness.ts'
+import { ledgerProblems } from './ledger.ts'
 import type { Member } from './member.ts'
 import { type Comparison, compare, type Tally, tallyOfRows } from './truth.ts'
 
@@ -28,6 +29,8 @@ const PAUSE_MS_MAX = 1800
 
 const OUTAGE_MARGIN_MS = 5000
 
+/** After the last fault: for the edge to answer all that waits, resends among them. */
+const ANSWER_MS_MAX = 90_000
 /** After the last fault: for whatever waits to be rows. */
 const SETTLE_MS_MAX = 240_000
 /** And for a second copy of something to show. */
@@ -54,6 +57,8 @@ export interface ChaosResult {
   report: ChaosReport
   /** Tries that got no 2xx, by status or 'no answer'. */
   refusals: Map<string, number>
+  /** Where the ledger is wrong, in words. */
+  ledger: string[]
 }
 
 export async function chaos(options: ChaosOptions): Promise<ChaosResult> {
@@ -77,14 +82,15 @@ export async function chaos(options: ChaosOptions): Promise<ChaosResult> {
     if (options.scenario === 'outage') await outage(cast, seconds, say)
     else await strike(cast, seconds, random, say)
     loadStop.abort()
-    await posting
+    await Promise.race([posting, tooLong(ANSWER_MS_MAX, 'the edge does not take what is left')])
     say('the last fault is over, and every frame is answered: waiting for the rows')
 
     const [acked, maybe] = [sum(drains, 'acked'), sum(drains, 'maybe')]
     const result = await settled(async () => compare(await tallyOfRows(sql), acked, maybe))
     watchStop.abort()
     const latencies = await watching
-    for (const line of result.differences) say(line)
+    const ledger = await ledgerProblems(sql, drains)
+    for (const line of [...result.differences, ...ledger]) say(line)
     const refusals = refusalsOf(drains)
     sayWhatHappened(cast, drains, latencies, say)
     const report = {
@@ -95,7 +101,7 @@ export async function chaos(options: ChaosOptions): Promise<ChaosResult> {
       double: result.double,
       freshnessP99Ms: Math.round(percentile(latencies, 0.99)),
     }
-    return { report, refusals }
+    return { report, refusals, ledger }
   } finally {
     await sql.end({ timeout: 1 })
     await cast.stop()
@@ -154,6 +160,11 @@ async function settled(look: () => Promise<Comparison>): Promise<Comparison> {
   while (Date.now() < deadline && (await patient())?.lost !== 0) await Bun.sleep(500)
   await Bun.sleep(QUIET_MS)
   return await look()
+}
+
+async function tooLong(ms: number, what: string): Promise<never> {
+  await Bun.sleep(ms)
+  throw new Error(`${what}, ${ms / 1000} s after the last fault`)
 }
 
 function sum(drains: readonly Drain[], what: 'acked' | 'maybe'): Tally {

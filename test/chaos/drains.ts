@@ -13,6 +13,8 @@ const TRIES_OF_LOGPLEX = 3
 /** Share of frames that are sent again after they were taken, and how much later at most. */
 const RESENT_SHARE = 0.08
 const RESENT_AFTER_MS_MAX = 20_000
+/** Messages that a resend's L10 line tells of. */
+const L10_MESSAGES = 3
 const LINES_MAX = 200
 const IDLE_MS = 100
 
@@ -38,6 +40,9 @@ export class Drain {
   readonly answers: { requests: number; atMs: number }[] = []
   requests = 0
   resends = 0
+  /** For the ledger: messages, and those that L10 lines told of, at least and at most. */
+  readonly messages = { least: 0, most: 0 }
+  readonly lostL10 = { least: 0, most: 0 }
   refusals = new Map<string, number>()
   private readonly again: Promise<void>[] = []
 
@@ -86,6 +91,7 @@ export class Drain {
       frame(routerLine(request.timeMs, { ...request, dyno: `${request.process}.1` })),
     )
     const sent: Frame = { id: crypto.randomUUID(), body: lines.join(''), count: lines.length }
+    this.messages.most += sent.count
     for (let tries = 1; ; tries++) {
       if (await this.post(authorization, sent)) break
       if (this.givesUp && tries === TRIES_OF_LOGPLEX) {
@@ -94,6 +100,7 @@ export class Drain {
       }
       await Bun.sleep(RETRY_PAUSE_MS)
     }
+    this.messages.least += sent.count
     for (const request of requests) add(this.acked, request)
     this.requests += requests.length
     this.answers.push({ requests: this.requests, atMs: Date.now() })
@@ -105,11 +112,17 @@ export class Drain {
     await Bun.sleep(this.load.random() * RESENT_AFTER_MS_MAX)
     const l10 =
       `<172>1 ${new Date().toISOString().slice(0, 19)}+00:00 host heroku logplex - Error L10 ` +
-      `(output buffer overflow): 3 messages dropped since 2026-01-01T00:00:00+00:00.`
+      `(output buffer overflow): ${L10_MESSAGES} messages dropped since 2026-01-01T00:00:00+00:00.`
     const withLoss = this.load.random() < 0.5
     const body = withLoss ? frame(l10) + sent.body : sent.body
     this.resends += 1
-    await this.post(authorization, { ...sent, body, count: sent.count + (withLoss ? 1 : 0) })
+    const again = { ...sent, body, count: sent.count + (withLoss ? 1 : 0) }
+    const isTaken = await this.post(authorization, again)
+    if (!withLoss) return
+    // Where the first copy waits in the spool, this one may count in its place, with its line more.
+    this.messages.most += 1
+    this.lostL10.most += L10_MESSAGES
+    if (isTaken) this.lostL10.least += L10_MESSAGES
   }
 
   private async post(authorization: string, { id, body, count }: Frame): Promise<boolean> {
