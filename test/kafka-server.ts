@@ -47,7 +47,7 @@ export interface KafkaServer {
 }
 
 /** Why the tests of Kafka can't run here; undefined where they can. */
-const missing = ['java', 'mvn', 'openssl'].find((program) => Bun.which(program) === null)
+export const missing = ['java', 'mvn', 'openssl'].find((program) => Bun.which(program) === null)
 
 /** `describe`, or a skipped test whose name says why; SHELF_KAFKA_REQUIRED=1 fails instead. */
 export function onKafka(name: string, suite: () => void): void {
