@@ -2,8 +2,10 @@
 import type { Log } from '../broker/log.ts'
 import { type Chunk, PartitionAggregator } from '../core/aggregate.ts'
 import { toAggregateRecords } from '../core/aggregate-record.ts'
+import type { Position } from '../core/chunk.ts'
 import { LookBack } from '../core/late.ts'
 import { searchLog } from './aggregate-look-back.ts'
+import { readBack } from './aggregate-read-back.ts'
 import { lastAggregate } from './aggregate-tail.ts'
 import { locateLog } from './locate.ts'
 import { pause } from './loop.ts'
@@ -35,9 +37,11 @@ export async function aggregateLines(signal: AbortSignal): Promise<void> {
     })
     let out = ''
     for (const [partition, batch] of Map.groupBy(lines, (line) => line.partition)) {
-      const first = batch[0]?.offset ?? 0
+      const [first] = batch
+      if (first === undefined) continue
       const known =
-        partitions.get(partition) ?? (await LinesOfPartition.begin(log, partition, first))
+        partitions.get(partition) ??
+        (await LinesOfPartition.begin(log, partition, positionOf(first)))
       partitions.set(partition, known)
       out += await known.take(batch, signal)
     }
@@ -61,6 +65,11 @@ function findLog(): Log | undefined {
   }
 }
 
+const positionOf = ({ offset, timestamp }: RawLine): Position => ({
+  offset,
+  timestamp: Date.parse(timestamp),
+})
+
 /** One partition of the input, and what it makes. */
 class LinesOfPartition {
   private next: number | undefined
@@ -76,11 +85,20 @@ class LinesOfPartition {
   static async begin(
     log: Log | undefined,
     partition: number,
-    first: number,
+    first: Position,
   ): Promise<LinesOfPartition> {
-    const tail = log && (await lastAggregate(log, partition).catch(() => undefined))
-    const epoch = tail && { epoch: tail.epoch, begin: tail.begin }
-    return new LinesOfPartition(partition, log, new PartitionAggregator(epoch, first))
+    let aggregator = new PartitionAggregator(undefined, first.offset)
+    try {
+      const tail = log && (await lastAggregate(log, partition))
+      if (tail !== undefined) {
+        const { epoch, begin } = tail
+        aggregator = new PartitionAggregator({ epoch, begin }, first.offset)
+      }
+      if (log !== undefined) await readBack(log, partition, first, aggregator)
+    } catch {
+      // A filter can do without: then its window begins with the input.
+    }
+    return new LinesOfPartition(partition, log, aggregator)
   }
 
   get waiting() {
@@ -94,7 +112,7 @@ class LinesOfPartition {
   }
 
   private push(line: RawLine): string {
-    const at = { offset: line.offset, timestamp: Date.parse(line.timestamp) }
+    const at = positionOf(line)
     const next = this.next ?? line.offset
     let out = ''
     if (line.offset > next) {
@@ -115,15 +133,14 @@ class LinesOfPartition {
     const search = new LookBack()
     for (const line of lines) {
       if (!('id' in line)) continue
-      const at = { offset: line.offset, timestamp: Date.parse(line.timestamp) }
-      search.ask(at, { id: line.id, receivedAtMs: Date.parse(line.received) })
+      search.ask(positionOf(line), { id: line.id, receivedAtMs: Date.parse(line.received) })
     }
     const first = lines[0]?.offset ?? 0
     if (search.last !== undefined) {
       if (this.log === undefined) this.tellOfLate()
       else await searchLog(this.log, this.partition, search, first, signal)
     }
-    this.aggregator.recall(search.found)
+    this.aggregator.recall(search)
   }
 
   private tellOfLate(): void {

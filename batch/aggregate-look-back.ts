@@ -1,13 +1,14 @@
 /**
  * Looks back in the raw log for late bursts (core/late.ts). It costs a read of the log from the
  * oldest receipt among them up to where the window of ids begins, some 10 µs a record, once for each
- * read that brought late ones. While a spool drains that is little: Kafka was down then. A log whose
- * clock is more than 10 minutes ahead of the edge's pays it all the time.
+ * read that brought late ones: two lookups of an offset, and no read, where the window covers their
+ * receipt. While a spool drains it is little: Kafka was down then. A log whose clock is more than a
+ * minute ahead of the edge's pays it all the time.
  */
 import type { Log, LogRecord } from '../broker/log.ts'
 import { readBurstHead } from '../core/burst-head.ts'
 import type { Position } from '../core/chunk.ts'
-import { DEDUPE_MS, DEDUPE_OFFSETS, type Tries } from '../core/dedupe.ts'
+import { DEDUPE_MS, DEDUPE_OFFSETS } from '../core/dedupe.ts'
 import { LookBack } from '../core/late.ts'
 import { RAW } from './topics.ts'
 
@@ -17,21 +18,21 @@ export async function lookBack(
   partition: number,
   records: readonly LogRecord[],
   signal?: AbortSignal,
-): Promise<ReadonlyMap<string, Tries>> {
+): Promise<LookBack> {
   const search = new LookBack()
   for (const record of records) {
     const head = readBurstHead(record.value)
     if (head !== undefined) search.ask(record, head)
   }
   const [first] = records
-  if (first === undefined || search.last === undefined) return search.found
+  if (first === undefined || search.last === undefined) return search
   const end = Math.min(first.offset, await windowStart(log, partition, search.last))
   await searchLog(log, partition, search, end, signal)
-  return search.found
+  return search
 }
 
 /** The raw offset at which the window of ids begins for a record. */
-export async function windowStart(log: Log, partition: number, at: Position): Promise<number> {
+async function windowStart(log: Log, partition: number, at: Position): Promise<number> {
   const recent = await log.offsetAt(RAW, partition, at.timestamp - DEDUPE_MS)
   return Math.max(at.offset - DEDUPE_OFFSETS, recent)
 }

@@ -17,6 +17,8 @@ export interface Start {
   last?: Position
   /** Log time before which all lies that the place follows; undefined where nothing does. */
   watermarkMs?: number
+  /** Log time of the last record known before the place, also one of the log that was replaced. */
+  beforeMs?: number | undefined
 }
 
 /** Behind the last chunk whose parts are all written; from the earliest record where there is none. */
@@ -30,11 +32,26 @@ export async function findStart(log: Log, partition: number): Promise<Start> {
   if (!(await isSameLog(log, partition, tail.to, watermarkMs))) {
     const begin = await beginOf(log, partition, tail)
     const epoch = { epoch: tail.epoch + 1, begin }
-    return { epoch, isReplaced: true, place: begin, watermarkMs }
+    return { epoch, isReplaced: true, place: begin, watermarkMs, beforeMs: watermarkMs }
   }
   const known = { epoch: { epoch: tail.epoch, begin: tail.begin }, isReplaced: false, watermarkMs }
-  if (tail.part + 1 < tail.parts) return { ...known, place: tail.from }
-  return { ...known, place: tail.to, last: { offset: tail.to - 1, timestamp: watermarkMs } }
+  if (tail.part + 1 < tail.parts) {
+    return { ...known, place: tail.from, beforeMs: await timeBefore(log, partition, tail) }
+  }
+  const last = { offset: tail.to - 1, timestamp: watermarkMs }
+  return { ...known, place: tail.to, last, beforeMs: watermarkMs }
+}
+
+/** The watermark before a chunk: who writes the chunk again says the same of what lies before it. */
+async function timeBefore(
+  log: Log,
+  partition: number,
+  { epoch, from }: AggregateRecord,
+): Promise<number | undefined> {
+  const isBefore = (record: AggregateRecord) =>
+    record.epoch < epoch || (record.epoch === epoch && record.from < from)
+  const before = await lastAggregate(log, partition, isBefore)
+  return before && Date.parse(before.watermark)
 }
 
 /**

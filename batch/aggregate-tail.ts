@@ -18,11 +18,12 @@ const TAIL_RECORDS = 20
 
 /**
  * The last record of the output, of the newest epoch there. What somebody else may have put behind
- * it is passed over.
+ * it is passed over, and what is not wanted.
  */
 export async function lastAggregate(
   log: Log,
   partition: number,
+  isWanted: (record: AggregateRecord) => boolean = () => true,
 ): Promise<AggregateRecord | undefined> {
   const [earliest, latest] = await Promise.all([
     log.offsetAt(AGGREGATES, partition, 'earliest'),
@@ -33,7 +34,7 @@ export async function lastAggregate(
     let last: AggregateRecord | undefined
     const from = Math.max(start, end - TAIL_RECORDS)
     for await (const record of aggregatesFrom(log, partition, from, end)) {
-      if (last === undefined || record.epoch >= last.epoch) last = record
+      if (isWanted(record) && record.epoch >= (last?.epoch ?? 0)) last = record
     }
     if (last !== undefined) return last
   }

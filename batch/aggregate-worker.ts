@@ -3,7 +3,8 @@ import { LogError } from '../broker/error.ts'
 import type { Log, LogRecord } from '../broker/log.ts'
 import { type Chunk, PartitionAggregator } from '../core/aggregate.ts'
 import { CHUNK_MS, type Position } from '../core/chunk.ts'
-import { lookBack, windowStart } from './aggregate-look-back.ts'
+import { lookBack } from './aggregate-look-back.ts'
+import { readBack } from './aggregate-read-back.ts'
 import { findStart, type Start } from './aggregate-start.ts'
 import { writeChunks } from './aggregate-write.ts'
 import { say } from './program.ts'
@@ -33,7 +34,7 @@ export class AggregateWorker {
     /** Offset of aggregates behind all that this worker knows to be written. */
     private written: number,
   ) {
-    this.aggregator = new PartitionAggregator(start.epoch, start.place)
+    this.aggregator = new PartitionAggregator(start.epoch, start.place, start.beforeMs)
     this.next = start.place
     this.last = start.last
   }
@@ -60,15 +61,7 @@ export class AggregateWorker {
     if (watermarkMs === undefined) return
     // The watermark may be that of a chunk which starts at the place.
     const at = { offset: place, timestamp: watermarkMs - CHUNK_MS }
-    let next = await windowStart(this.log, this.partition, at)
-    while (next < place) {
-      const records = await this.log.read(RAW, this.partition, next)
-      if (records.length === 0) return
-      for (const record of records) {
-        if (record.offset < place) this.aggregator.remember(record)
-        next = record.offset + 1
-      }
-    }
+    await readBack(this.log, this.partition, at, this.aggregator)
   }
 
   /**

@@ -138,8 +138,16 @@ async function post(
     if (signal.aborted) break
     try {
       const timeout = AbortSignal.timeout(REQUEST_MS_MAX)
-      const response = await fetch(target.url, { method: 'POST', headers, body, signal: timeout })
+      const response = await fetch(target.url, {
+        method: 'POST',
+        headers,
+        body,
+        signal: timeout,
+        // Followed, a POST becomes a GET, and its answer would pass for the drain's.
+        redirect: 'manual',
+      })
       if (response.ok) return true
+      requireNoRedirect(response)
       unreachable = ''
       pauseMs = Math.max(RETRY_PAUSE_MS, retryAfterMs(response))
       if (response.status >= 400 && response.status < 500 && response.status !== 429) {
@@ -152,6 +160,14 @@ async function post(
   }
   if (unreachable !== '') throw new TryAgainError(`nobody answers at ${target.url}: ${unreachable}`)
   return false
+}
+
+function requireNoRedirect({ status, headers }: Response): void {
+  if (status < 300 || status >= 400) return
+  const where = headers.get('location') ?? 'nowhere'
+  throw new RefusedError(
+    `the drain sent us elsewhere: ${status} to ${where}; give that URL instead`,
+  )
 }
 
 function retryAfterMs(response: Response): number {

@@ -12,6 +12,9 @@ const PARTITIONS_LOOK_MS = 5000
 /** And before it tries again what is no passing fault: a person has to do something first. */
 const PAUSE_MS_STUCK = 30_000
 
+/** How often a line says that a topic is not there, while it is not: no outage explains that. */
+const SAY_MS = 30_000
+
 /** Whether the same may go better later: the log or PostgreSQL is away, or refused for now. */
 export function isPassing(error: unknown): boolean {
   if (error instanceof LogError) return error.retryable
@@ -27,10 +30,17 @@ export function isPassing(error: unknown): boolean {
   )
 }
 
+class NoTopicError extends UsageError {}
+
+/** A topic that is not there may be about to be made, or made anew. */
+const isAbsent = (error: unknown): boolean =>
+  error instanceof NoTopicError || (error instanceof LogError && error.code === 'not-found')
+
 /**
  * Runs `work` until it returns or `signal` says to stop. Where it fails it is run again after a
  * pause, and a line says so; it must be able to start anew from what is durable. What is no passing
- * fault is tried again as well, seldom: one partition that is stuck must not stop the others.
+ * fault is tried again as well, seldom, and said every time: one partition that is stuck must not stop
+ * the others.
  */
 export async function patiently(
   name: string,
@@ -38,21 +48,25 @@ export async function patiently(
   work: (succeeded: () => void) => Promise<void>,
 ): Promise<void> {
   let failures = 0
+  let saidMs = Number.NEGATIVE_INFINITY
   while (!signal.aborted) {
     try {
       return await work(() => {
         if (failures > 0) say(`${name}: goes on`)
         failures = 0
+        saidMs = Number.NEGATIVE_INFINITY
       })
     } catch (error) {
       if (signal.aborted) return
       failures += 1
       const words = error instanceof Error ? error.message : String(error)
-      const passing = isPassing(error)
-      if (!passing) say(`${name}: stuck, ${words}`)
-      else if (failures === 1) say(`${name}: waiting, ${words}`)
+      const isStuck = !isPassing(error) && !isAbsent(error)
+      const isDue = isAbsent(error) ? performance.now() - saidMs >= SAY_MS : failures === 1
+      if (isStuck) say(`${name}: stuck, ${words}`)
+      else if (isDue) say(`${name}: waiting, ${words}`)
+      if (isAbsent(error) && isDue) saidMs = performance.now()
       const pauseMs = Math.min(PAUSE_MS_FIRST * 2 ** (failures - 1), PAUSE_MS_MAX)
-      await pause(passing ? pauseMs : PAUSE_MS_STUCK, signal)
+      await pause(isStuck ? PAUSE_MS_STUCK : pauseMs, signal)
     }
   }
 }
@@ -139,7 +153,9 @@ export async function eachPartitionToCome(
 export function partitionsOf(topics: Record<string, number>, topic: string): number {
   const partitions = topics[topic]
   if (partitions === undefined) {
-    throw new UsageError(`the log has no topic ${topic}; it has ${Object.keys(topics).join(', ')}`)
+    throw new NoTopicError(
+      `the log has no topic ${topic}; it has ${Object.keys(topics).join(', ')}`,
+    )
   }
   return partitions
 }

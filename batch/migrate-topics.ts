@@ -8,27 +8,44 @@ const TOPICS = [RAW, AGGREGATES, DEAD_LETTER, 'check-results']
 const PARTITIONS_DEFAULT = 4
 
 /**
- * Makes absent topics, adds partitions to those that have fewer than SHELF_PARTITIONS, and sets
- * what Shelf relies on. Safe to call again. Returns a line for each topic that is made or grows.
+ * Makes absent topics, adds partitions where that is asked for, and sets what Shelf relies on. Safe
+ * to call again. Returns a line for each topic that is made or grows.
  */
 export async function migrateTopics(log: Log, { dryRun }: { dryRun: boolean }): Promise<string[]> {
-  const partitions = setting('SHELF_PARTITIONS', PARTITIONS_DEFAULT)
   const found = await log.topics()
-  const lines = TOPICS.flatMap((topic) => {
+  const wanted = wantedPartitions(found)
+  const lines = Object.entries(wanted).flatMap(([topic, partitions]) => {
     const count = found[topic]
     if (count === undefined) return [`topic ${topic}: ${partitions} partitions`]
     return count < partitions ? [`topic ${topic}: ${count} partitions, now ${partitions}`] : []
   })
   if (dryRun) return lines
-  await tellGrowth(log, found[RAW] ?? 0, partitions)
-  await log.createTopics(Object.fromEntries(TOPICS.map((topic) => [topic, partitions])))
+  const [before = 0, after = 0] = [found[RAW], wanted[RAW]]
+  // Who dies between writes it again.
+  if (before < after) await tellGrowth(log, 0, before)
+  await log.createTopics(wanted)
+  if (before > 0) await tellGrowth(log, before, after)
   return lines
 }
 
-/** What says that keys move is written before they do: who dies between writes it again. */
-async function tellGrowth(log: Log, count: number, wanted: number): Promise<void> {
-  if (count >= wanted) return
-  for (let partition = 0; partition < count; partition++) {
+/**
+ * Topics that are there grow only where SHELF_PARTITIONS says so: keys move then. But aggregates has
+ * as many partitions as raw, whoever gave them to raw, and what is made now has so too.
+ */
+function wantedPartitions(found: Readonly<Record<string, number>>): Record<string, number> {
+  const asked = process.env.SHELF_PARTITIONS ? setting('SHELF_PARTITIONS', PARTITIONS_DEFAULT) : 0
+  const raw = Math.max(found[RAW] ?? 0, asked) || PARTITIONS_DEFAULT
+  return Object.fromEntries(
+    TOPICS.map((topic) => {
+      const least = topic === RAW || topic === AGGREGATES ? raw : asked
+      return [topic, Math.max(found[topic] ?? raw, least)]
+    }),
+  )
+}
+
+/** Says in partitions `from` up to `to` of raw, without, that keys move. */
+async function tellGrowth(log: Log, from: number, to: number): Promise<void> {
+  for (let partition = from; partition < to; partition++) {
     await log.append(RAW, [{ partition, value: REPARTITIONED }])
   }
 }

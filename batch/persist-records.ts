@@ -5,7 +5,7 @@
 import { type AggregateRecord, ledgerCellFromWire } from '../core/aggregate-record.ts'
 import { Cells } from '../core/cell.ts'
 import { addWireCell, type WireCell } from '../core/cell-wire.ts'
-import { minuteOf } from '../core/ledger.ts'
+import { lossBetween } from '../core/ledger.ts'
 import type { Sql, Transaction } from '../db/client.ts'
 import { type Limits, loadLimits } from '../db/limits.ts'
 import { mergeCells } from '../db/merge-cells.ts'
@@ -22,6 +22,11 @@ const LIMITS = {
 interface Minute {
   app: string
   bucketMs: number
+}
+
+/** The row of shelf.progress, as far as rows depend on it. */
+interface Progress extends Place {
+  watermark: Date | null
 }
 
 interface PersistOptions {
@@ -45,8 +50,8 @@ export async function persistRecords(
   await makePartitions(sql, records)
   return await sql.begin(async (transaction) => {
     const skip = transaction.unsafe(ifLeased === 'skip' ? 'skip locked' : '')
-    const [row] = await transaction<Place[]>`
-      select epoch, next_from as "from", next_part as part from shelf.progress
+    const [row] = await transaction<Progress[]>`
+      select epoch, next_from as "from", next_part as part, watermark from shelf.progress
       where partition = ${partition} for update ${skip}`
     if (row === undefined) return false
     const fresh = behind(records, row)
@@ -67,13 +72,17 @@ function* minutesOf(records: readonly AggregateRecord[]): Generator<Minute> {
 }
 
 /** All that the records hold, names limited in the order of the log: so a replay limits alike. */
-function cellsOf(records: readonly AggregateRecord[], start: Place, limits: Limits): Cells {
+function cellsOf(records: readonly AggregateRecord[], start: Progress, limits: Limits): Cells {
   const cells = new Cells()
-  let place = start
+  let place: Place = start
+  let beforeMs = start.watermark?.getTime()
   for (const record of records) {
-    const lostLog = missingBefore(record, place)
-    if (lostLog > 0) {
-      cells.addLedger('', minuteOf(Date.parse(record.watermark)), { lostLog })
+    const watermarkMs = Date.parse(record.watermark)
+    const lost = missingBefore(record, place)
+    if (lost > 0) {
+      for (const [minuteMs, lostLog] of lossBetween(lost, beforeMs, watermarkMs)) {
+        cells.addLedger('', minuteMs, { lostLog })
+      }
     }
     for (const cell of record.cells) addWireCell(cells, limited(cell, limits, cells))
     for (const row of record.ledger) {
@@ -81,6 +90,7 @@ function cellsOf(records: readonly AggregateRecord[], start: Place, limits: Limi
       cells.addLedger(app, bucketMs, counts)
     }
     place = placeBehind(record)
+    beforeMs = watermarkMs
   }
   return cells
 }

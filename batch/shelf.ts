@@ -84,8 +84,9 @@ const migrateProgram: Program = {
   usage: 'migrate',
   summary: 'Brings the database to the schema of this version. Safe to run again, and at once.',
   details: `
-Where SHELF_LOG is a native Kafka, makes its topics too, with SHELF_PARTITIONS partitions
-(default 4; a count that is lower now grows) and the settings that Shelf relies on.`,
+Where SHELF_LOG is a native Kafka, makes its topics too, with SHELF_PARTITIONS partitions (4) and
+the settings that Shelf relies on. Topics that are there grow only where SHELF_PARTITIONS is set;
+but aggregates follows raw.`,
   options: { 'dry-run': { type: 'boolean', help: 'print what would be applied' } },
   async run({ flags }) {
     const dryRun = flags['dry-run'] === true

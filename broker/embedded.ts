@@ -196,18 +196,29 @@ export class EmbeddedLog implements BrokerLog {
     }
   }
 
-  /** What says so is written first: who dies between writes it again. */
+  /**
+   * What says so is written first: who dies between writes it again. New partitions begin with it:
+   * what moves into them may lie in another one already.
+   */
   #grow(wanted: Readonly<Record<string, number>>): void {
-    const growing = this.#store.partitions.filter(
-      ({ topic }) => (wanted[topic] ?? 0) > (this.#topics.counts()[topic] ?? 0),
+    const counts = this.#topics.counts()
+    const isGrowing = (topic: string) => (wanted[topic] ?? 0) > (counts[topic] ?? 0)
+    this.#tellGrowth(this.#store.partitions.filter(({ topic }) => isGrowing(topic)))
+    this.#store.addPartitions(wanted)
+    this.#topics = new Topics(this.#store.partitions)
+    this.#tellGrowth(
+      this.#store.partitions.filter(
+        ({ topic, partition }) => topic in counts && partition >= (counts[topic] ?? 0),
+      ),
     )
-    const records = growing.flatMap((partition): StoreRecord[] => {
+  }
+
+  #tellGrowth(partitions: readonly Partition[]): void {
+    const records = partitions.flatMap((partition): StoreRecord[] => {
       const value = this.#options[partition.topic]?.onGrowth
       return value === undefined ? [] : [{ partition, key: null, value, headers: null }]
     })
     if (records.length > 0) this.#write(records, this.#nowMs())
-    this.#store.addPartitions(wanted)
-    this.#topics = new Topics(this.#store.partitions)
   }
 
   #write(records: readonly StoreRecord[], timestamp: number): Appended[] {

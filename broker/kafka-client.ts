@@ -55,6 +55,11 @@ export interface Topic {
   loadedAtMs: number
 }
 
+interface ApiVersion {
+  key: number
+  version: number
+}
+
 interface Versions {
   apiKey: number
   minVersion: number
@@ -101,9 +106,14 @@ export class KafkaClient {
   }
 
   /** The newest of `apis`, newest first, that the brokers speak. */
-  async choose<Api extends { key: number; version: number }>(
-    apis: readonly { api: Api }[],
-  ): Promise<Api> {
+  async choose<Api>(apis: readonly { api: Api & ApiVersion }[]): Promise<Api> {
+    return (await this.chooseVersion(apis)).api
+  }
+
+  /** The same with what belongs to it. */
+  async chooseVersion<Version extends { api: ApiVersion }>(
+    apis: readonly Version[],
+  ): Promise<Version> {
     this.#versions ??= this.#ask((connection) =>
       answered(apiVersionsV3.api.async(connection, CLIENT_ID, '1')),
     ).then(({ apiKeys }) => apiKeys)
@@ -117,7 +127,7 @@ export class KafkaClient {
           apiKey === api.key && minVersion <= api.version && api.version <= maxVersion,
       ),
     )
-    if (found !== undefined) return found.api
+    if (found !== undefined) return found
     throw new LogError('not-offered', 'this Kafka is of a version that Shelf does not speak')
   }
 

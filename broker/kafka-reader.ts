@@ -3,7 +3,7 @@
  * the other, so each read on its way has connections of its own, which the next read takes over.
  */
 
-import type { ConnectionPool, RecordsBatch } from '@platformatic/kafka'
+import type { ConnectionPool } from '@platformatic/kafka'
 import { type Place, WAIT_MS_MAX } from './dialect.ts'
 import { LogError } from './error.ts'
 import {
@@ -17,11 +17,13 @@ import {
 import { type FetchAnswer, fetchFrom } from './kafka-fetch.ts'
 import { orAborted, patiently, pause, within } from './kafka-patience.ts'
 import { Places } from './kafka-places.ts'
-import { type KafkaRecord, readBatches } from './kafka-record.ts'
+import { type KafkaRecord, readStored } from './kafka-record.ts'
 import type { ReadOptions } from './log.ts'
 
 /** Reads at once: the workers of many partitions, and the clients of a gateway. */
 const READS_MAX = 512
+/** What one read gives, as it is decoded: a batch of 1 MiB may hold hundreds. One record at least. */
+const READ_BYTES_MAX = 16 * 1024 * 1024
 const OFFSET_OUT_OF_RANGE = 1
 const EARLIEST = -2n
 
@@ -35,9 +37,13 @@ interface Reading extends Place {
 
 interface Round {
   records: KafkaRecord[]
+  /** Of the records. */
+  bytes: number
   /** Whether a place moved: there may be records that the next round gives at once. */
   moved: boolean
 }
+
+const newRound = (): Round => ({ records: [], bytes: 0, moved: false })
 
 /** The readings of one broker, each with its topic. */
 type Group = Map<Reading, Topic>
@@ -122,7 +128,7 @@ export class KafkaReader {
     }
     if (byLeader.size === 0) {
       await pause(waitMs, signal)
-      return { records: [], moved: false }
+      return newRound()
     }
     const ask = (ms: number) => Array.from(byLeader, (asked) => this.#ask(asked, ms, signal))
     if (byLeader.size > 1) {
@@ -134,7 +140,7 @@ export class KafkaReader {
   }
 
   async #ask([node, group]: [number, Group], waitMs: number, signal: AbortSignal): Promise<Asked> {
-    return { group, answer: await orAborted(this.#fetch(node, group, waitMs), signal) }
+    return { group, answer: await this.#fetch(node, group, waitMs, signal) }
   }
 
   /** A different reading is first every time: the first ones get what fits into one answer. */
@@ -154,8 +160,14 @@ export class KafkaReader {
     return topic
   }
 
-  /** One request to one broker. Who stops waiting for it leaves it to end by itself. */
-  async #fetch(node: number, group: Group, waitMs: number): Promise<FetchAnswer> {
+  /** One request to one broker. Who gives it up closes its connections: else both would wait on. */
+  async #fetch(
+    node: number,
+    group: Group,
+    waitMs: number,
+    signal: AbortSignal,
+  ): Promise<FetchAnswer> {
+    signal.throwIfAborted()
     if (this.#busy.size >= READS_MAX) {
       throw new LogError('unavailable', `${READS_MAX} reads are under way already`)
     }
@@ -163,7 +175,8 @@ export class KafkaReader {
     this.#busy.add(pool)
     try {
       const request = this.#request(pool, node, group, waitMs)
-      const answer = await within(waitMs + this.#answerMs, 'read', request)
+      const answered = within(waitMs + this.#answerMs, 'read', request)
+      const answer = await orAborted(answered, signal)
       this.#idle.push(pool)
       return answer
     } catch (error) {
@@ -191,23 +204,21 @@ export class KafkaReader {
 
   /** What came of several brokers; the failure of one only where none gave records. */
   async #settleAll(asked: readonly PromiseSettledResult<Asked>[]): Promise<Round> {
-    const rounds = await Promise.allSettled(
+    const round = newRound()
+    const settled = await Promise.allSettled(
       asked.map(async (one) => {
         if (one.status === 'rejected') throw one.reason
-        return this.#settle(one.value)
+        await this.#settle(one.value, round)
       }),
     )
-    const done = rounds.filter((one) => one.status === 'fulfilled').map(({ value }) => value)
-    const failed = rounds.find((one) => one.status === 'rejected')
-    const records = done.flatMap((round) => round.records)
-    if (records.length === 0 && failed !== undefined) throw failed.reason
-    return { records, moved: done.some(({ moved }) => moved) }
+    const failed = settled.find((one) => one.status === 'rejected')
+    if (round.records.length === 0 && failed !== undefined) throw failed.reason
+    return round
   }
 
-  /** Records of an answer; its errors only where it has no records. */
-  async #settle({ answer, group }: Asked): Promise<Round> {
+  /** Adds the records of an answer; its errors only where there are no records. */
+  async #settle({ answer, group }: Asked, round = newRound()): Promise<Round> {
     check(answer.errorCode)
-    const round: Round = { records: [], moved: false }
     const failed: number[] = []
     for (const { topicId, partitions } of answer.responses) {
       for (const { partitionIndex, errorCode, records } of partitions) {
@@ -221,7 +232,7 @@ export class KafkaReader {
           await this.#findBack(reading)
           round.moved = true
         } else if (errorCode !== 0) failed.push(errorCode)
-        else if (this.#accept(reading, records ?? [], round.records)) round.moved = true
+        else if (this.#accept(reading, records, round)) round.moved = true
       }
     }
     if (round.records.length === 0 && failed.length > 0) check(failed[0])
@@ -240,11 +251,14 @@ export class KafkaReader {
     else reading.behind = true
   }
 
-  /** @returns whether the reading moved on */
-  #accept(reading: Reading, batches: readonly RecordsBatch[], into: KafkaRecord[]): boolean {
+  /** What does not fit into the round is left to the next. @returns whether the reading moved on */
+  #accept(reading: Reading, stored: Buffer, round: Round): boolean {
     const { topic, partition, start, offset } = reading
-    const { records, next } = readBatches({ topic, partition }, batches, offset)
-    for (const record of records) into.push(record)
+    const room = READ_BYTES_MAX - round.bytes
+    if (room <= 0) return false
+    const { records, bytes, next } = readStored({ topic, partition }, stored, offset, room)
+    for (const record of records) round.records.push(record)
+    round.bytes += bytes
     if (records.length > 0) this.#places.get(topic)?.move(partition, start, next)
     reading.offset = next
     return next > offset

@@ -1,8 +1,11 @@
 /** Records as Kafka stores them, in batches, and as a log gives them. */
 
-import type { RecordsBatch } from '@platformatic/kafka'
+import { Reader, type RecordsBatch, readRecordsBatch } from '@platformatic/kafka'
 import type { FetchedRecord } from './dialect.ts'
 import type { LogRecord } from './log.ts'
+
+/** Of a batch: its first offset, and how many bytes follow. */
+const BATCH_HEAD_BYTES = 12
 
 /** Attributes of a batch, from Kafka's message format, version 2. */
 const LOG_APPEND_TIME = 1 << 3
@@ -17,41 +20,63 @@ export interface KafkaRecord extends LogRecord {
 }
 
 /**
- * The records of batches from `offset` on, and where to read on. The first batch may begin before
- * `offset`; marks of transactions take an offset and are no records.
+ * The records that an answer holds from `offset` on, up to `bytesMax` of them, but always one; and where to read on. Decoded batch by batch, and no more of them than are taken. The first
+ * batch may begin before `offset`; the last one may be cut short, and comes again.
  */
-export function readBatches(
+export function readStored(
   where: { topic: string; partition: number },
-  batches: readonly RecordsBatch[],
+  stored: Buffer,
   offset: number,
-): { records: KafkaRecord[]; next: number } {
+  bytesMax: number,
+): { records: KafkaRecord[]; bytes: number; next: number } {
   const records: KafkaRecord[] = []
+  let bytes = 0
   let next = offset
-  for (const batch of batches) {
+  for (const batch of batchesOf(stored)) {
     const first = Number(batch.firstOffset)
-    if (!(batch.attributes & CONTROL)) {
-      for (const { offsetDelta, timestampDelta, key, value, headers } of batch.records) {
-        if (first + offsetDelta < offset) continue
-        records.push({
-          ...where,
-          offset: first + offsetDelta,
-          timestamp: Number(
-            batch.attributes & LOG_APPEND_TIME
-              ? batch.maxTimestamp
-              : batch.firstTimestamp + timestampDelta,
-          ),
-          key: key === null ? null : text.decode(key),
-          value: plain(value),
-          headers: headers.map(([name, content]) => ({
-            key: text.decode(plain(name)),
-            value: text.decode(plain(content)),
-          })),
-        })
-      }
+    for (const record of batch.attributes & CONTROL ? [] : batch.records) {
+      if (first + record.offsetDelta < offset) continue
+      const isFull = records.length > 0 && bytes + record.length > bytesMax
+      if (isFull) return { records, bytes, next }
+      bytes += record.length
+      records.push(recordOf(where, batch, record))
+      next = first + record.offsetDelta + 1
     }
+    // Marks of transactions take an offset and are no records.
     next = Math.max(next, first + batch.lastOffsetDelta + 1)
+    if (bytes >= bytesMax) break
   }
-  return { records, next }
+  return { records, bytes, next }
+}
+
+function* batchesOf(stored: Buffer): Generator<RecordsBatch> {
+  let at = 0
+  while (stored.length - at >= BATCH_HEAD_BYTES) {
+    const end = at + BATCH_HEAD_BYTES + stored.readInt32BE(at + 8)
+    if (end > stored.length) return
+    yield readRecordsBatch(Reader.from(stored.subarray(at, end)))
+    at = end
+  }
+}
+
+function recordOf(
+  where: { topic: string; partition: number },
+  { attributes, firstOffset, firstTimestamp, maxTimestamp }: RecordsBatch,
+  { offsetDelta, timestampDelta, key, value, headers }: RecordsBatch['records'][number],
+): KafkaRecord {
+  return {
+    ...where,
+    offset: Number(firstOffset) + offsetDelta,
+    timestamp: Number(
+      attributes & LOG_APPEND_TIME ? maxTimestamp : firstTimestamp + timestampDelta,
+    ),
+    key: key === null ? null : text.decode(key),
+    value: plain(value),
+    headers: headers.map(([name, content]) => ({
+      key: text.decode(plain(name)),
+      value: text.decode(plain(content)),
+    })),
+  }
 }
 
 /**

@@ -5,11 +5,11 @@
 import { type Burst, BurstError, decodeBurst } from './burst.ts'
 import { Cells } from './cell.ts'
 import { type Position, startsChunk } from './chunk.ts'
-import { isRepartitioned } from './control.ts'
+import { isRepartitioned, Repartitioned } from './control.ts'
 import { appNameSchema } from './credential.ts'
-import { DedupeWindow, type Tries } from './dedupe.ts'
-import { lookBackMs } from './late.ts'
-import { type LedgerCounts, minuteOf, sumOf } from './ledger.ts'
+import { DedupeWindow } from './dedupe.ts'
+import { type LookBack, lookBackMs } from './late.ts'
+import { type LedgerCounts, lossBetween, MINUTE_MS, minuteOf, sumOf } from './ledger.ts'
 
 /** A record of the raw topic. An empty value is a tick: it only closes the chunk before it. */
 export interface RawRecord extends Position {
@@ -59,6 +59,7 @@ interface OpenChunk {
 
 export class PartitionAggregator {
   private readonly window = new DedupeWindow()
+  private readonly repartitioned = new Repartitioned()
   private open: OpenChunk | undefined
   private last: Position | undefined
   /** The next chunk is the first of a log that replaced another. */
@@ -68,10 +69,13 @@ export class PartitionAggregator {
    * @param epoch which raw log this is; where `place` is where it begins, the ledger says so. By
    *   default the first there was
    * @param place raw offset to start at
+   * @param beforeMs log time, Unix ms, of the last record known before the place, if any is: also one
+   *   of the log that was replaced
    */
   constructor(
     private readonly epoch: Epoch = FIRST_EPOCH,
     place = epoch.begin,
+    private readonly beforeMs?: number,
   ) {
     this.opening = epoch.epoch > 0 && place === epoch.begin
   }
@@ -79,12 +83,14 @@ export class PartitionAggregator {
   /** Takes note of a record before the place to start at: its id may come again. */
   remember(record: RawRecord): void {
     const content = tryDecode(record)
-    if (typeof content === 'object' && !(content instanceof BurstError)) this.note(record, content)
+    if (content === 'repartitioned') this.repartitioned.note(record.timestamp)
+    else if (content !== undefined && !(content instanceof BurstError)) this.note(record, content)
   }
 
-  /** Takes what LookBack found of the late bursts among the records that are pushed next. */
-  recall(found: ReadonlyMap<string, Tries>): void {
+  /** Takes what was found for the late bursts among the records that are pushed next. */
+  recall({ found, repartitionedMs }: Pick<LookBack, 'found' | 'repartitionedMs'>): void {
     this.window.recall(found)
+    this.repartitioned.recall(repartitionedMs)
   }
 
   /**
@@ -115,21 +121,25 @@ export class PartitionAggregator {
     const chunk = { from: offset, cells: new Cells(), deadLetters: [], bursts: 0 }
     if (!this.opening) return chunk
     this.opening = false
-    chunk.cells.addLedger('', minuteOf(timestamp), { logReplaced: 1 })
+    const minutes = new Set([this.beforeMs ?? timestamp, timestamp].map(minuteOf))
+    for (const minuteMs of minutes) chunk.cells.addLedger('', minuteMs, { logReplaced: 1 })
     // It needs to be closed: others wait for the first chunk of the log to go on with it.
     return { ...chunk, from: this.epoch.begin, bursts: 1 }
   }
 
   /**
    * The records from `from` up to `next` were deleted before anybody aggregated them. Nobody knows
-   * whose they were, so the ledger has them under no app, at the log time of the first one left.
+   * whose they were, so the ledger has them under no app, at both ends of the hole.
    * Returns the chunk that was open, cut short, and one that says what is missing.
    */
   gap(from: number, next: Position): Chunk[] {
     const cut = this.close(from)
     this.open = undefined
     const { cells, deadLetters } = this.start({ ...next, offset: from })
-    cells.addLedger('', minuteOf(next.timestamp), { lostLog: next.offset - from })
+    const beforeMs = this.last?.timestamp ?? this.beforeMs
+    for (const [minuteMs, lostLog] of lossBetween(next.offset - from, beforeMs, next.timestamp)) {
+      cells.addLedger('', minuteMs, { lostLog })
+    }
     const place = { from, to: next.offset, watermarkMs: next.timestamp }
     const missing = { ...this.epoch, ...place, cells, deadLetters }
     return cut === undefined ? [missing] : [cut, missing]
@@ -159,7 +169,11 @@ export class PartitionAggregator {
   ): void {
     chunk.bursts += 1
     if (content === 'repartitioned') {
-      chunk.cells.addLedger('', minuteOf(record.timestamp), { repartitioned: 1 })
+      this.repartitioned.note(record.timestamp)
+      // Keys may have moved a little before the record says so.
+      for (const timeMs of [record.timestamp - MINUTE_MS, record.timestamp]) {
+        chunk.cells.addLedger('', minuteOf(timeMs), { repartitioned: 1 })
+      }
     } else if (content instanceof BurstError) {
       // The key is the app, unless the record is not one of ours.
       const app = appNameSchema.safeParse(record.key).data ?? ''
@@ -173,8 +187,12 @@ export class PartitionAggregator {
   private foldBurst(chunk: OpenChunk, at: Position, burst: Burst): void {
     const earlier = this.note(at, burst)
     if (earlier === undefined) {
+      // Its first try may lie in another partition, where clients that know fewer may still write.
+      const sinceMs = lookBackMs(burst.receivedAtMs, at.timestamp)
+      const isUnsure = this.repartitioned.isBefore(at.timestamp, sinceMs)
       for (const [minuteMs, counts] of burst.ledger) {
         chunk.cells.addLedger(burst.app, minuteMs, counts)
+        if (isUnsure) chunk.cells.addLedger(burst.app, minuteMs, { repartitioned: 1 })
       }
       chunk.cells.addRequests(burst.app, burst.requests)
       chunk.cells.addSignals(burst.app, burst.signals)

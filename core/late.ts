@@ -8,11 +8,15 @@
 import { BurstError, decodeBurst } from './burst.ts'
 import { type BurstHead, readBurstHead } from './burst-head.ts'
 import type { Position } from './chunk.ts'
+import { isRepartitioned } from './control.ts'
 import { addTry, type Tries } from './dedupe.ts'
 import { sumOf } from './ledger.ts'
 
-/** A burst that lies in the log so long after its receipt is late. Well inside the window. */
-export const LATE_MS = 10 * 60_000
+/**
+ * A burst that lies in the log so long after its receipt is late. An edge that produces at once has
+ * 4 s; a window that is full of a spool's bursts may reach back little further than this.
+ */
+export const LATE_MS = 60_000
 
 /** How far the log's clock may be behind the edge's. */
 export const SKEW_MS = 60_000
@@ -24,12 +28,14 @@ export function lookBackMs(receivedAtMs: number, timestamp: number): number {
 
 /** A search in the log for the ids of those late bursts that are to be aggregated next. */
 export class LookBack {
-  /** What was found so far: for DedupeWindow.recall. */
+  /** What was found so far: for PartitionAggregator.recall. */
   readonly found = new Map<string, Tries>()
   /** The log time to search from; infinite where there is nothing to search for. */
   sinceMs = Number.POSITIVE_INFINITY
   /** The last late burst that was asked for. */
   last: Position | undefined
+  /** Log time of the last record found that says that raw got more partitions. */
+  repartitionedMs = Number.NEGATIVE_INFINITY
 
   /** Takes a burst that is to be aggregated, if it is late. */
   ask(at: Position, { id, receivedAtMs }: BurstHead): void {
@@ -42,6 +48,7 @@ export class LookBack {
 
   /** Takes a record that lies before them, in the order of the log. */
   tell({ offset, timestamp, value }: Position & { value: string | Uint8Array }): void {
+    if (isRepartitioned(value)) this.repartitionedMs = timestamp
     const tries = this.found.get(readBurstHead(value)?.id ?? '')
     if (tries === undefined) return
     try {

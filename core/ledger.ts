@@ -23,7 +23,7 @@ export const LEDGER_COUNTS = [
   'lostL10',
   'lostL12',
   'lostL13',
-  /** Raw records deleted before they were aggregated. */
+  /** Raw records deleted before they were aggregated, see lossBetween. */
   'lostLog',
   /** Raw records that could not be decoded; they are in the topic dead-letter. */
   'deadLetters',
@@ -31,9 +31,15 @@ export const LEDGER_COUNTS = [
   'unreadable',
   /** Requests and values that went to `other`: their app has too many names in that minute. */
   'overLimit',
-  /** Times that the raw log was found to be another one than before, under no app. */
+  /**
+   * Times that the raw log was found to be another one than before, under no app: at the minute of
+   * the last record known of the log before, and at that of the first one of the new.
+   */
   'logReplaced',
-  /** Records that say that the raw topic got more partitions, under no app. */
+  /**
+   * Bursts that may have come before, into another partition, as raw got more of them. Under no app:
+   * the records that say so, at their minute and the one before.
+   */
   'repartitioned',
 ] as const
 
@@ -47,6 +53,24 @@ export const MINUTE_MS = 60_000
 /** The start of the minute that holds `timeMs`, Unix ms. */
 export function minuteOf(timeMs: number): number {
   return Math.floor(timeMs / MINUTE_MS) * MINUTE_MS
+}
+
+/**
+ * Where `lost` records stand that lay between two others, by log time, Unix ms: one at the minute of
+ * the last that is known before them, if any is, and the rest at that of the first one left. So
+ * neither minute passes for complete; the sum is exact.
+ */
+export function lossBetween(
+  lost: number,
+  beforeMs: number | undefined,
+  nextMs: number,
+): [minuteMs: number, lost: number][] {
+  const [before, next] = [minuteOf(beforeMs ?? nextMs), minuteOf(nextMs)]
+  if (lost < 2 || before === next) return [[next, lost]]
+  return [
+    [before, 1],
+    [next, lost - 1],
+  ]
 }
 
 /**

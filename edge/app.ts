@@ -1,12 +1,12 @@
 /** The edge: accepts drains, and answers 204 when a burst is durable in the log. */
 import { type Context, Hono } from 'hono'
 import type { Burst } from '../core/burst.ts'
-import type { Authenticate, DrainIdentity } from '../core/credential.ts'
-import { bodyBytes, discardBody, readBody } from './body.ts'
+import type { Authenticate } from '../core/credential.ts'
+import { discardBody, readBody } from './body.ts'
 import { herokuBurst, logplexHeaders } from './drains/heroku.ts'
 import { herokuMetricsBurst } from './drains/heroku-metrics.ts'
 import { EdgeError } from './errors.ts'
-import type { BodiesHeld } from './limits-bodies.ts'
+import type { BodiesHeld, Held } from './limits-bodies.ts'
 import type { RateLimit } from './limits-rate.ts'
 import { type Keeper, SPOOL_MS } from './spool/keeper.ts'
 
@@ -15,9 +15,6 @@ const METRICS_PATH = `${HEROKU_PATH}/metrics`
 
 /** Logplex gives up on a request after 5 s; a second is left for what lies between it and us. */
 const REQUEST_MS_MAX = 4000
-
-/** The body has to be here while the burst can still be kept in time. */
-const BODY_MS_MAX = REQUEST_MS_MAX - SPOOL_MS
 
 type ContentType = 'application/logplex-1' | 'application/json'
 
@@ -28,8 +25,6 @@ export interface EdgeOptions {
   keeper: Keeper
   rateLimit: RateLimit
   bodiesHeld: BodiesHeld
-  /** The clock, Unix ms. */
-  now: () => number
 }
 
 /** What a runtime knows of a request besides: the address it came from. */
@@ -40,7 +35,7 @@ export interface Peer {
 export type EdgeApp = Hono<{ Bindings: Peer }>
 
 export function edgeApp(options: EdgeOptions): EdgeApp {
-  const { authenticate, hashUser, keeper, rateLimit, bodiesHeld, now } = options
+  const { authenticate, hashUser, keeper, rateLimit, bodiesHeld } = options
   const app: EdgeApp = new Hono()
 
   /** Reads, and answers when the burst is durable. What nobody may post is not read. */
@@ -50,21 +45,25 @@ export function edgeApp(options: EdgeOptions): EdgeApp {
     contentType: ContentType,
     burstOf: (app: string, body: Uint8Array, receivedAtMs: number) => Promise<Burst>,
   ): Promise<void> => {
-    const receivedAtMs = now()
+    const receivedAtMs = Date.now()
+    // The wall's clock may be set back meanwhile.
+    const startMs = performance.now()
+    const untilMs = startMs + REQUEST_MS_MAX
     const identity = await authenticate(authorization)
     if (identity === undefined) {
       throw new EdgeError('bad-credentials', 'no drain has these credentials, or it was revoked')
     }
-    requireRate(rateLimit, identity, receivedAtMs)
+    const drain = `${identity.app} ${identity.drainId}`
+    requireRate(rateLimit, drain, startMs)
     requireContentType(c, contentType)
-    const held = bodiesHeld.hold(bodyBytes(c.req.raw.headers), receivedAtMs)
-    if (held === undefined) {
-      throw new EdgeError('too-many-bodies', 'too much is being posted at once; try again', 1)
-    }
+    const held = bodiesHeld.hold(drain, startMs)
     try {
-      const body = await readBody(c.req.raw, BODY_MS_MAX)
+      // The body has to be here while the burst can still be kept in time.
+      const body = await readBody(c.req.raw, untilMs - SPOOL_MS, (bytes) =>
+        requireRoom(bodiesHeld, held, bytes),
+      )
       const burst = await burstOf(identity.app, body, receivedAtMs)
-      if (burst.ledger.size > 0) await keeper.keep(burst, receivedAtMs + REQUEST_MS_MAX)
+      if (burst.ledger.size > 0) await keeper.keep(burst, untilMs)
     } finally {
       bodiesHeld.release(held)
     }
@@ -139,11 +138,12 @@ function requireContentType(c: Context, expected: ContentType): void {
   }
 }
 
-function requireRate(
-  rateLimit: RateLimit,
-  { app, drainId }: DrainIdentity,
-  receivedAtMs: number,
-): void {
-  const seconds = rateLimit.take(`${app} ${drainId}`, receivedAtMs)
+function requireRoom(bodiesHeld: BodiesHeld, held: Held, bytes: number): void {
+  if (bodiesHeld.grow(held, bytes)) return
+  throw new EdgeError('too-many-bodies', 'too much is being posted at once; try again', 1)
+}
+
+function requireRate(rateLimit: RateLimit, drain: string, nowMs: number): void {
+  const seconds = rateLimit.take(drain, nowMs)
   if (seconds > 0) throw new EdgeError('over-rate', 'the drain posts too often; try again', seconds)
 }

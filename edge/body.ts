@@ -1,5 +1,6 @@
 /** The bytes of a request's body: bounded in size and time, and unpacked where they are gzip. */
 import { EdgeError } from './errors.ts'
+import { inTurn } from './limits-unpacking.ts'
 import { inTime, LATE } from './time.ts'
 
 /**
@@ -7,6 +8,12 @@ import { inTime, LATE } from './time.ts'
  * record stays below Kafka's 1,048,588: 28 bytes of columns for a shortest frame of 32, as base64.
  */
 export const BODY_BYTES_MAX = 786_432
+
+/**
+ * Of a packed body: 768 KiB of log text are 100 KB of gzip. What packs worse is no log, and would be
+ * unpacked for long: workerd takes up to 0.1 ms a piece.
+ */
+export const PACKED_BYTES_MAX = 131_072
 
 /** Room for a body whose length nobody said; it grows from there. */
 const ROOM_BYTES_MIN = 65_536
@@ -16,15 +23,12 @@ const DISCARD_MS_MAX = 2000
 
 /**
  * workerd unpacks what it is given at once, up to 1,032 bytes from each (deflate's bound), and takes
- * a piece for each 4 KiB that are read: so a bomb is stopped at 13 MB, where whole it made 1 GB.
+ * a piece for each 4 KiB that are read: so a bomb is stopped at 26 MB, where whole it is 135 MB.
  */
-const PIECE_BYTES = 64
+const PIECE_BYTES = 128
 
-/** What the body will take in memory, bytes, as far as its headers tell: at most, where they don't. */
-export function bodyBytes(headers: Headers): number {
-  const most = Math.min(contentLength(headers) ?? BODY_BYTES_MAX, BODY_BYTES_MAX)
-  return headers.has('content-encoding') ? most + BODY_BYTES_MAX : most
-}
+/** Asks for so many bytes of memory in all, for one body. @throws EdgeError where there are none */
+export type Reserve = (bytes: number) => void
 
 function contentLength(headers: Headers): number | undefined {
   const text = headers.get('content-length') ?? ''
@@ -32,10 +36,14 @@ function contentLength(headers: Headers): number | undefined {
 }
 
 /**
- * @param msMax a body that is not here whole by then is given up
- * @throws EdgeError body-too-large, bad-encoding, body-too-slow
+ * @param untilMs a body that is not here whole by then is given up; by performance.now()
+ * @throws EdgeError body-too-large, bad-encoding, body-too-slow, body-cut-off, and what `reserve` does
  */
-export async function readBody(request: Request, msMax: number): Promise<Uint8Array> {
+export async function readBody(
+  request: Request,
+  untilMs: number,
+  reserve: Reserve,
+): Promise<Uint8Array> {
   const encoding = (request.headers.get('content-encoding') ?? 'identity').toLowerCase()
   if (encoding !== 'identity' && encoding !== 'gzip') {
     throw new EdgeError(
@@ -43,11 +51,16 @@ export async function readBody(request: Request, msMax: number): Promise<Uint8Ar
       `Content-Encoding ${encoding.slice(0, 32)} is not taken: gzip or none`,
     )
   }
-  const length = contentLength(request.headers) ?? ROOM_BYTES_MIN
-  if (length > BODY_BYTES_MAX) throw tooLarge()
-  const untilMs = Date.now() + msMax
-  const body = request.body === null ? new Uint8Array() : await collect(request.body, length, msMax)
-  return encoding === 'gzip' ? await unpack(body, untilMs - Date.now()) : body
+  const bytesMax = encoding === 'gzip' ? PACKED_BYTES_MAX : BODY_BYTES_MAX
+  const bytes = contentLength(request.headers) ?? ROOM_BYTES_MIN
+  if (bytes > bytesMax) throw tooLarge(bytesMax)
+  const body = await collect(request.body, { bytes, bytesMax, untilMs, reserve }, cutOff)
+  if (encoding !== 'gzip') return body
+  // Bun unpacks nothing to nothing.
+  if (body.length === 0) throw notGzip()
+  const unpacked = await inTurn(() => unpack(body, untilMs, reserve), untilMs)
+  if (unpacked === undefined) throw tooSlow()
+  return unpacked
 }
 
 /**
@@ -56,25 +69,35 @@ export async function readBody(request: Request, msMax: number): Promise<Uint8Ar
  */
 export async function discardBody(request: Request): Promise<void> {
   if (request.body === null || request.bodyUsed) return
-  await consume(request.body, DISCARD_MS_MAX, () => {}).catch(() => {})
+  const untilMs = performance.now() + DISCARD_MS_MAX
+  await consume(request.body, { bytesMax: BODY_BYTES_MAX, untilMs }, () => {}).catch(() => {})
 }
 
-const tooLarge = (): EdgeError =>
-  new EdgeError('body-too-large', `a body has at most ${BODY_BYTES_MAX} bytes, also unpacked`)
+const tooLarge = (bytesMax: number): EdgeError =>
+  new EdgeError('body-too-large', `a body has at most ${bytesMax} bytes`)
 
 const notGzip = (): EdgeError =>
   new EdgeError('bad-encoding', 'the body is not gzip, or ends too early')
 
-async function unpack(packed: Uint8Array<ArrayBuffer>, msMax: number): Promise<Uint8Array> {
-  // Bun unpacks nothing to nothing.
-  if (packed.length === 0) throw notGzip()
-  try {
-    const unpacked = inPieces(packed).pipeThrough(new DecompressionStream('gzip'))
-    return await collect(unpacked, ROOM_BYTES_MIN, msMax)
-  } catch (error) {
-    if (error instanceof EdgeError) throw error
-    throw notGzip()
+const tooSlow = (): EdgeError =>
+  new EdgeError('body-too-slow', 'the body did not come in time; try again', 1)
+
+const cutOff = (): EdgeError =>
+  new EdgeError('body-cut-off', 'the body ends too early; try again', 1)
+
+async function unpack(
+  packed: Uint8Array<ArrayBuffer>,
+  untilMs: number,
+  reserve: Reserve,
+): Promise<Uint8Array> {
+  const unpacked = inPieces(packed).pipeThrough(new DecompressionStream('gzip'))
+  const limits = {
+    bytes: ROOM_BYTES_MIN,
+    bytesMax: BODY_BYTES_MAX,
+    untilMs,
+    reserve: (bytes: number) => reserve(packed.length + bytes),
   }
+  return await collect(unpacked, limits, notGzip)
 }
 
 /** The bytes as a stream that hands out the next piece when the last one was taken. */
@@ -92,31 +115,52 @@ function inPieces(bytes: Uint8Array<ArrayBuffer>): ReadableStream<Uint8Array<Arr
   })
 }
 
-/** The whole of a stream, in one buffer: pieces of a byte each, kept, would take a hundred times. */
+/** How far a stream is read: a gzip bomb is never unpacked whole. */
+interface Bounds {
+  bytesMax: number
+  /** By performance.now(), which nobody sets back. */
+  untilMs: number
+}
+
+interface Room extends Bounds {
+  /** For which there is room at first. */
+  bytes: number
+  reserve: Reserve
+}
+
+/**
+ * The whole of a stream, in one buffer: pieces of a byte each, kept, would take a hundred times.
+ * @param broken what is thrown where the stream fails
+ */
 async function collect(
-  stream: ReadableStream<Uint8Array>,
-  expectedBytes: number,
-  msMax: number,
+  stream: ReadableStream<Uint8Array> | null,
+  { bytes, reserve, ...bounds }: Room,
+  broken: () => EdgeError,
 ): Promise<Uint8Array<ArrayBuffer>> {
-  let room = new Uint8Array(expectedBytes)
-  const length = await consume(stream, msMax, (piece, at) => {
+  if (stream === null) return new Uint8Array()
+  const roomOf = (wanted: number): Uint8Array<ArrayBuffer> => {
+    reserve(wanted)
+    return new Uint8Array(wanted)
+  }
+  let room = roomOf(bytes)
+  const take = (piece: Uint8Array, at: number): void => {
     if (at + piece.length > room.length) {
-      const larger = new Uint8Array(Math.max(at + piece.length, room.length * 2))
+      const larger = roomOf(Math.min(Math.max(at + piece.length, room.length * 2), bounds.bytesMax))
       larger.set(room.subarray(0, at))
       room = larger
     }
     room.set(piece, at)
+  }
+  const length = await consume(stream, bounds, take).catch((error) => {
+    throw error instanceof EdgeError ? error : broken()
   })
   return room.subarray(0, length)
 }
 
-/**
- * Reads a stream to its end, or until it is too much or too late: a gzip bomb is never unpacked
- * whole. @returns its length, bytes
- */
+/** Reads a stream to its end, or until it is too much or too late. @returns its length, bytes */
 async function consume(
   stream: ReadableStream<Uint8Array>,
-  msMax: number,
+  { bytesMax, untilMs }: Bounds,
   take: (piece: Uint8Array, at: number) => void,
 ): Promise<number> {
   const reader = stream.getReader()
@@ -126,7 +170,7 @@ async function consume(
     for (;;) {
       const { done, value } = await reader.read()
       if (done || isGivenUp) return length
-      if (length + value.length > BODY_BYTES_MAX) throw tooLarge()
+      if (length + value.length > bytesMax) throw tooLarge(bytesMax)
       take(value, length)
       length += value.length
     }
@@ -136,11 +180,11 @@ async function consume(
     // Not awaited: a peer that stalls must not hold the answer up.
     void reader.cancel().catch(() => {})
   }
-  const length = await inTime(read(), msMax).catch((error) => {
+  const length = await inTime(read(), untilMs - performance.now()).catch((error) => {
     giveUp()
     throw error
   })
   if (length !== LATE) return length
   giveUp()
-  throw new EdgeError('body-too-slow', 'the body did not come in time; try again', 1)
+  throw tooSlow()
 }

@@ -1,6 +1,9 @@
 /**
  * The entry for Deno, settings in its environment:
  * `deno run --allow-net --allow-env --allow-read --allow-write edge/deno.ts`
+ *
+ * It belongs behind a proxy: Deno.serve has no limit on connections that are idle or send half a
+ * head, and never closes one.
  */
 import { serveEdge } from './serve.ts'
 

@@ -19,14 +19,13 @@ export interface Edge {
 export function openEdge(settings: EdgeSettings, spool: Spool | undefined): Edge {
   const { drainKeys, revoked, sink, drainRate, bodiesBytesMax } = settings
   const [newestKey] = drainKeys
-  const keeper = new Keeper({ sink, spool, now: Date.now })
+  const keeper = new Keeper({ sink, spool, now: () => performance.now() })
   const app = edgeApp({
     authenticate: authenticator(drainKeys, revoked),
     hashUser: userHasher(newestKey),
     keeper,
     rateLimit: new RateLimit(drainRate),
     bodiesHeld: new BodiesHeld(bodiesBytesMax),
-    now: Date.now,
   })
   return {
     fetch: (request, peer) => app.fetch(request, peer),

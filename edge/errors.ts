@@ -12,6 +12,7 @@ const STATUS = {
   'bad-metrics': 400,
   'over-rate': 429,
   'body-too-slow': 503,
+  'body-cut-off': 503,
   'too-many-bodies': 503,
   'log-unavailable': 503,
 } as const

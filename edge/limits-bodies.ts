@@ -10,35 +10,54 @@
 const HELD_MS_MAX = 10_000
 
 export interface Held {
+  drain: string
   bytes: number
-  /** Unix ms. */
+  /** Of a clock that is never set. */
   sinceMs: number
 }
 
 export class BodiesHeld {
   /** In the order of their coming. */
   private readonly bodies = new Set<Held>()
-  private bytes = 0
 
+  /** @param bytesMax of all drains; one drain has at most half of that, or one body */
   constructor(private readonly bytesMax: number) {}
 
-  /** @returns what to `release`, or undefined where there is no room; an empty house has room */
-  hold(bytes: number, nowMs: number): Held | undefined {
+  /** A body that begins, and has no room yet: what to `release`. */
+  hold(drain: string, nowMs: number): Held {
     this.forgetLost(nowMs)
-    if (this.bodies.size > 0 && this.bytes + bytes > this.bytesMax) return undefined
-    const held = { bytes, sinceMs: nowMs }
+    const held = { drain, bytes: 0, sinceMs: nowMs }
     this.bodies.add(held)
-    this.bytes += bytes
     return held
   }
 
+  /** Gives the body so many bytes in all, if there is room. There is for one body, however large. */
+  grow(held: Held, bytes: number): boolean {
+    const others = this.bytesBeside(held)
+    const own = this.bytesBeside(held, held.drain)
+    if (others > 0 && others + bytes > this.bytesMax) return false
+    if (own > 0 && own + bytes > this.bytesMax / 2) return false
+    held.bytes = bytes
+    return true
+  }
+
   release(held: Held): void {
-    if (this.bodies.delete(held)) this.bytes -= held.bytes
+    this.bodies.delete(held)
+  }
+
+  /** What the others hold, or those of one drain. There are some hundreds at most. */
+  private bytesBeside(held: Held, drain?: string): number {
+    let sum = 0
+    for (const other of this.bodies) {
+      if (other === held || (drain !== undefined && other.drain !== drain)) continue
+      sum += other.bytes
+    }
+    return sum
   }
 
   private forgetLost(nowMs: number): void {
     for (const held of this.bodies) {
-      if (Math.abs(nowMs - held.sinceMs) < HELD_MS_MAX) break
+      if (nowMs - held.sinceMs < HELD_MS_MAX) break
       this.release(held)
     }
   }

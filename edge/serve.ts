@@ -6,6 +6,7 @@ import process from 'node:process'
 import type { Peer } from './app.ts'
 import { type Edge, openEdge } from './edge.ts'
 import { edgeSettings, serverSettings, settingsProblem } from './settings.ts'
+import type { Drained } from './spool/drain.ts'
 import { folderSpool } from './spool/folder.ts'
 import type { Spool } from './spool/spool.ts'
 
@@ -95,9 +96,13 @@ async function drainForEver(edge: Edge, objectsMax: number, signal: AbortSignal)
   while (!signal.aborted) {
     const drained = await edge.drain({ objectsMax, msMax: DRAIN_MS_MAX, signal })
     if (drained === undefined) await pause(DRAIN_FAILED_MS, signal)
-    else if (drained.isEmpty || drained.isLogDown) await pause(DRAIN_EVERY_MS, signal)
+    else if (drained.isEmpty || isIdle(drained)) await pause(DRAIN_EVERY_MS, signal)
   }
 }
+
+/** What waits is there for something: a log that is back, a person that looks. */
+const isIdle = ({ produced, rejected, isLogDown }: Drained): boolean =>
+  isLogDown || produced + rejected === 0
 
 function pause(ms: number, signal?: AbortSignal): Promise<void> {
   return new Promise((resolve) => {

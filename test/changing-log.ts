@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { EmbeddedLog } from '../broker/embedded.ts'
 import type { Log, LogRecord } from '../broker/log.ts'
 import { REPARTITIONED } from '../core/control.ts'
+import { minuteOf } from '../core/ledger.ts'
 
 export interface ChangingLogOptions {
   partitions?: number
@@ -20,7 +21,8 @@ export class ChangingLog implements Log {
   /** Moves the log's clock, which no time moves. */
   aheadMs: number
   readonly folder = mkdtempSync(join(tmpdir(), 'shelf-changing-'))
-  private readonly startMs = Date.now()
+  /** The start of a minute: what lasts seconds lies in one. */
+  private readonly startMs = minuteOf(Date.now())
   private partitions: number
   private log: EmbeddedLog
 

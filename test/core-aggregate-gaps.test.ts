@@ -53,11 +53,33 @@ describe('records that hold no burst', () => {
       { from: 10, to: 11 },
       { from: 11, to: 500 },
     ])
+    // In neither minute is all there.
     expect([...(chunks[1]?.cells.ledger.values() ?? [])]).toEqual([
-      { app: '', bucketMs: 120_000, counts: { lostLog: 489 } },
+      { app: '', bucketMs: 0, counts: { lostLog: 1 } },
+      { app: '', bucketMs: 120_000, counts: { lostLog: 488 } },
     ])
     expect(aggregator.push(at(500, 120_000))).toBeUndefined()
     expect(aggregator.push(at(501, 122_000))).toMatchObject({ from: 500, to: 501 })
+  })
+
+  test.each([
+    ['one record stands where it is noticed', 499, 0, [[120_000, 1]]],
+    [
+      'several, in two minutes, stand in both',
+      498,
+      59_999,
+      [
+        [0, 1],
+        [120_000, 1],
+      ],
+    ],
+    ['several, in one minute, stand there', 400, 120_001, [[120_000, 100]]],
+    ['several of which nobody knows since when', 0, undefined, [[120_000, 500]]],
+  ])('a gap at the start: %s', (_which, place, beforeMs, rows) => {
+    const aggregator = new PartitionAggregator({ epoch: 0, begin: 0 }, place, beforeMs)
+    const [gap] = aggregator.gap(place, at(500, 120_500))
+    const ledger = [...(gap?.cells.ledger.values() ?? [])]
+    expect(ledger.map(({ bucketMs, counts }) => [bucketMs, counts.lostLog ?? 0])).toEqual(rows)
   })
 
   test('a gap at the start is one chunk', () => {

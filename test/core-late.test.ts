@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'bun:test'
 import fc from 'fast-check'
 import { PartitionAggregator, type RawRecord } from '../core/aggregate.ts'
-import { toAggregateRecords } from '../core/aggregate-record.ts'
+import { ledgerCellFromWire, toAggregateRecords } from '../core/aggregate-record.ts'
 import { encodeBurst } from '../core/burst.ts'
 import { readBurstHead } from '../core/burst-head.ts'
 import { isRepartitioned, REPARTITIONED } from '../core/control.ts'
@@ -21,14 +21,16 @@ const arbitraryLog = fc
       stepMs: fc.oneof(fc.nat(3000), fc.nat(DEDUPE_MS), fc.nat(3 * DEDUPE_MS)),
       ageMs: fc.oneof(fc.nat(5000), fc.nat(LATE_MS), fc.nat(10 * LATE_MS)),
       lostL10: fc.constantFrom(0, 5, 9),
+      isRepartitioned: fc.constantFrom(false, false, false, true),
     }),
     { minLength: 1, maxLength: 25 },
   )
   .map((steps) => {
     let timestamp = START_MS
-    const log = steps.map(({ stepMs, ageMs, ...burst }, offset): RawRecord => {
+    const log = steps.map(({ stepMs, ageMs, isRepartitioned, ...burst }, offset): RawRecord => {
       timestamp += stepMs
-      const value = rawBurst({ ...burst, receivedAtMs: timestamp - ageMs })
+      const receivedAtMs = timestamp - ageMs
+      const value = isRepartitioned ? REPARTITIONED : rawBurst({ ...burst, receivedAtMs })
       return { offset, timestamp, key: 'shop', value }
     })
     return [...log, { offset: log.length, timestamp: timestamp + 2000, key: null, value: '' }]
@@ -50,7 +52,7 @@ function aggregated(log: readonly RawRecord[], cuts: readonly number[], start = 
     for (const record of log.slice(0, from)) {
       if (record.timestamp >= search.sinceMs) search.tell(record)
     }
-    aggregator.recall(search.found)
+    aggregator.recall(search)
     from = end
     return batch.flatMap((record) => {
       const chunk = aggregator.push(record)
@@ -82,7 +84,7 @@ describe('bursts that come late', () => {
     )
   })
 
-  test('are late after more than 10 minutes, and looked for from a minute before receipt on', () => {
+  test('are late after more than a minute, and looked for from a minute before receipt on', () => {
     expect(lookBackMs(START_MS, START_MS + LATE_MS)).toBe(Number.POSITIVE_INFINITY)
     expect(lookBackMs(START_MS, START_MS + LATE_MS + 1)).toBe(START_MS - SKEW_MS)
     // The window must reach back to the receipt of what is not late.
@@ -122,7 +124,7 @@ describe('a record that says that raw has more partitions', () => {
     expect(isRepartitioned(value)).toBe(isOne)
   })
 
-  test('is a row of the ledger under no app, and needs its chunk closed', () => {
+  test('is in the ledger under no app, also a minute before, and needs its chunk closed', () => {
     const aggregator = new PartitionAggregator()
     const at = { offset: 7, timestamp: START_MS + 70_000, key: null }
     aggregator.push({ ...at, value: REPARTITIONED })
@@ -130,8 +132,40 @@ describe('a record that says that raw has more partitions', () => {
     const chunk = aggregator.push({ ...at, offset: 8, timestamp: START_MS + 80_000, value: '' })
     expect(chunk?.deadLetters).toEqual([])
     expect([...(chunk?.cells.ledger.values() ?? [])]).toEqual([
+      { app: '', bucketMs: START_MS, counts: { repartitioned: 1 } },
       { app: '', bucketMs: START_MS + 60_000, counts: { repartitioned: 1 } },
     ])
+  })
+
+  /** The row of a burst that came `afterMs` after the record, and `ageMs` after its receipt. */
+  function shopRow(afterMs: number, ageMs: number, isFirst = true) {
+    const receivedAtMs = START_MS + afterMs - ageMs
+    const burst = { key: 'shop', value: rawBurst({ number: 1, receivedAtMs }) }
+    const timestamp = START_MS + afterMs
+    const log: RawRecord[] = [
+      ...(isFirst ? [] : [{ ...burst, offset: 0, timestamp: Math.min(receivedAtMs, START_MS) }]),
+      { offset: 1, timestamp: START_MS, key: null, value: REPARTITIONED },
+      { ...burst, offset: 2, timestamp },
+      { offset: 3, timestamp: timestamp + 2000, key: null, value: '' },
+    ]
+    const rows = aggregated(log, [2]).flatMap(({ ledger }) => ledger.map(ledgerCellFromWire))
+    return rows.findLast(({ app }) => app === 'shop')?.counts
+  }
+
+  test.each([
+    ['within 15 minutes', DEDUPE_MS, 0, 1],
+    ['later', DEDUPE_MS + 1, 0, undefined],
+    ['hours later, through the spool, received before', 20 * DEDUPE_MS, 20 * DEDUPE_MS, 1],
+    ['hours later, received just after', 20 * DEDUPE_MS, 20 * DEDUPE_MS - SKEW_MS, 1],
+    ['hours later, received later', 20 * DEDUPE_MS, 20 * DEDUPE_MS - SKEW_MS - 1, undefined],
+  ])('a burst %s may count twice, and its own row says so', (_when, afterMs, ageMs, unsure) => {
+    expect(shopRow(afterMs, ageMs)?.repartitioned).toBe(unsure)
+  })
+
+  test('a burst whose first try is in the same partition counts once for sure', () => {
+    const row = shopRow(1000, 2000, false)
+    expect(row).toMatchObject({ received: 1, duplicates: 1 })
+    expect(row?.repartitioned).toBeUndefined()
   })
 })
 
@@ -150,6 +184,16 @@ describe('the first chunk of a log that replaced another', () => {
     ])
     const second = aggregator.push({ ...at, offset: 43, timestamp: START_MS + 4000 })
     expect(second?.cells.ledger.size).toBe(0)
+  })
+
+  test('says so at the minute of the last record of the log before too', () => {
+    const aggregator = new PartitionAggregator(epoch, 40, START_MS - 90_000)
+    aggregator.push(at)
+    const chunk = aggregator.push({ ...at, offset: 42, timestamp: START_MS + 2000 })
+    expect([...(chunk?.cells.ledger.values() ?? [])]).toEqual([
+      { app: '', bucketMs: START_MS - 120_000, counts: { logReplaced: 1 } },
+      { app: '', bucketMs: START_MS, counts: { logReplaced: 1 } },
+    ])
   })
 
   test('says so with what it lacks, where its first records are gone already', () => {

@@ -155,6 +155,44 @@ test.concurrent.each([
   expect(performance.now() - startMs).toBeLessThan(4500)
 })
 
+test.concurrent('each page of a list of R2 has a time of its own', async () => {
+  let pages = 0
+  const slow = r2Spool({
+    ...{ put: never, get: never, delete: never },
+    async list({ limit }) {
+      await Bun.sleep(3000)
+      const objects = Array.from({ length: limit }, (_, i) => ({ key: `spool/${pages} ${i}` }))
+      return { objects, truncated: ++pages < 2, cursor: 'next' }
+    },
+  })
+  expect(await slow.list(2000)).toHaveLength(2000)
+})
+
+test('a clock that is set back lets no request last longer', async () => {
+  const nowMs = Date.now()
+  let calls = 0
+  const clock = spyOn(Date, 'now').mockImplementation(() => nowMs - 60_000 * calls++)
+  try {
+    const headers = {
+      authorization: await authorization(APP),
+      'content-type': 'application/logplex-1',
+    }
+    const stalled = new ReadableStream({ pull: never })
+    for (const sent of [body(request()), stalled]) {
+      const startMs = performance.now()
+      const posted = new Request('http://edge/drains/heroku', {
+        method: 'POST',
+        headers,
+        body: sent,
+      })
+      expect((await edgeWith(undefined).fetch(posted, { peer: '' })).status).toBe(503)
+      expect(performance.now() - startMs).toBeLessThan(4500)
+    }
+  } finally {
+    clock.mockRestore()
+  }
+})
+
 test.concurrent('a spool that hangs ends its drain with a line, not for ever', async () => {
   const drained = await edgeWith(hanging).drain({ objectsMax: 10, msMax: 1000 })
   expect(drained).toBeUndefined()

@@ -4,6 +4,7 @@ import { connect, type Socket } from 'node:net'
 import { deliver } from '../batch/deliver.ts'
 import { BodiesHeld } from '../edge/limits-bodies.ts'
 import { RateLimit } from '../edge/limits-rate.ts'
+import { inTurn } from '../edge/limits-unpacking.ts'
 import {
   APP,
   authorization,
@@ -58,34 +59,74 @@ describe('the rate of a drain', () => {
 })
 
 describe('the room for bodies', () => {
+  /** Whether a drain gets room for a body of so many bytes. */
+  const gets = (room: BodiesHeld, drain: string, bytes: number, nowMs = 0): boolean =>
+    room.grow(room.hold(drain, nowMs), bytes)
+
   test('is given up to the bound, and again when it was given back', () => {
-    const held = new BodiesHeld(100)
-    const first = held.hold(60, 0)
-    expect(held.hold(41, 0)).toBeUndefined()
-    expect(held.hold(40, 0)).toBeDefined()
-    if (first !== undefined) held.release(first)
-    expect([held.hold(61, 0), held.hold(60, 0) !== undefined]).toEqual([undefined, true])
+    const room = new BodiesHeld(100)
+    const first = room.hold('a', 0)
+    expect(room.grow(first, 60)).toBe(true)
+    expect([gets(room, 'b', 41), gets(room, 'c', 40)]).toEqual([false, true])
+    room.release(first)
+    room.release(first)
+    expect([gets(room, 'd', 61), gets(room, 'e', 60)]).toEqual([false, true])
   })
 
-  test('is given back once, however often', () => {
-    const held = new BodiesHeld(100)
-    const first = held.hold(60, 0)
-    for (let i = 0; i < 3; i++) if (first !== undefined) held.release(first)
-    expect(held.hold(100, 0)).toBeDefined()
-    expect(held.hold(1, 0)).toBeUndefined()
+  test('grows with a body, as far as there is any', () => {
+    const room = new BodiesHeld(100)
+    const first = room.hold('a', 0)
+    expect([10, 20, 50].map((bytes) => room.grow(first, bytes))).toEqual([true, true, true])
+    expect(gets(room, 'b', 40)).toBe(true)
+    expect([room.grow(first, 61), room.grow(first, 60)]).toEqual([false, true])
+    expect(gets(room, 'c', 1)).toBe(false)
+  })
+
+  test('is half for one drain, however much it asks for: the others have the rest', () => {
+    const room = new BodiesHeld(100)
+    expect(Array.from({ length: 8 }, () => gets(room, 'a', 10)).filter(Boolean)).toHaveLength(5)
+    expect(gets(room, 'b', 50)).toBe(true)
   })
 
   test('is had again where a request was lost with no word', () => {
-    const held = new BodiesHeld(100)
-    for (let i = 0; i < 10; i++) held.hold(10, 0)
-    expect(held.hold(100, 9999)).toBeUndefined()
-    expect(held.hold(100, 10_000)).toBeDefined()
+    const room = new BodiesHeld(100)
+    for (let i = 0; i < 10; i++) gets(room, String(i), 10)
+    expect(gets(room, 'x', 100, 9999)).toBe(false)
+    expect(gets(room, 'x', 100, 10_000)).toBe(true)
   })
 
   test('is there for one body, however large', () => {
-    const held = new BodiesHeld(100)
-    expect(held.hold(1000, 0)).toBeDefined()
-    expect(held.hold(1, 0)).toBeUndefined()
+    const room = new BodiesHeld(100)
+    expect(gets(room, 'a', 1000)).toBe(true)
+    expect(gets(room, 'b', 1)).toBe(false)
+  })
+})
+
+describe('bodies are unpacked', () => {
+  test('one at a time', async () => {
+    let most = 0
+    let now = 0
+    const work = async (): Promise<string> => {
+      most = Math.max(most, ++now)
+      await Bun.sleep(3)
+      now--
+      return 'done'
+    }
+    const untilMs = performance.now() + 20_000
+    const done = await Promise.all(Array.from({ length: 8 }, () => inTurn(work, untilMs)))
+    expect([done, most]).toEqual([Array(8).fill('done'), 1])
+  })
+
+  test('by the next one, too, when one failed', async () => {
+    const failing = inTurn(() => Promise.reject(new Error('no gzip')), performance.now())
+    await expect(failing).rejects.toThrow('no gzip')
+    expect(await inTurn(async () => 'done', performance.now() - 1)).toBe('done')
+  })
+
+  test('not when it is too late, and after a second where a request was lost with no word', async () => {
+    void inTurn(() => new Promise(() => {}), performance.now())
+    expect(await inTurn(async () => 'done', performance.now())).toBeUndefined()
+    expect(await inTurn(async () => 'done', performance.now() + 20_000)).toBe('done')
   })
 })
 
@@ -109,8 +150,12 @@ test('shelf send waits as long as a 429 says before it tries again', async () =>
   }
 })
 
-/** A request whose body of `bytes` has begun, and goes no further. */
-async function begin(edge: TestEdge, bytes: number, credentials: string): Promise<Socket> {
+/** A request whose body of `bytes`, or of unknown length, has begun, and goes no further. */
+async function begin(
+  edge: TestEdge,
+  bytes: number | undefined,
+  credentials: string,
+): Promise<Socket> {
   const { hostname, port } = new URL(edge.url)
   const socket = connect(Number(port), hostname).on('error', () => {})
   const head = [
@@ -118,9 +163,9 @@ async function begin(edge: TestEdge, bytes: number, credentials: string): Promis
     `Host: ${hostname}`,
     `Authorization: ${credentials}`,
     'Content-Type: application/logplex-1',
-    `Content-Length: ${bytes}`,
+    bytes === undefined ? 'Transfer-Encoding: chunked' : `Content-Length: ${bytes}`,
   ]
-  socket.write(`${head.join('\r\n')}\r\n\r\n1`)
+  socket.write(`${head.join('\r\n')}\r\n\r\n1${bytes === undefined ? '\r\n1\r\n' : ''}`)
   return socket
 }
 
@@ -205,6 +250,16 @@ describe.each(RUNTIMES)('in %s,', (runtime) => {
     expect(requestsOf((await narrow.post(good)).bursts[0])).toHaveLength(1)
     for (const socket of holding) socket.destroy()
     await until('room', async () => (await narrow.post(large)).status === 204)
+  })
+
+  test('a drain whose bodies never end leaves room for the others', async () => {
+    const credentials = await authorization('endless')
+    const begun = Array.from({ length: 20 }, () => begin(narrow, undefined, credentials))
+    const sockets = await Promise.all(begun)
+    // Once one of them is refused, the others have what they may have.
+    expect(await Promise.race(sockets.map(answer))).toStartWith('HTTP/1.1 503')
+    expect((await narrow.post(Buffer.alloc(400_000, ' '))).status).toBe(204)
+    for (const socket of sockets) socket.destroy()
   })
 
   test('strangers take no room', async () => {

@@ -111,7 +111,7 @@ describe.each(edges)('in $runtime,', async ({ runtime, edge, failing }) => {
       expect(taken.status).toBe(204)
       expect(taken.tookMs).toBeLessThan(AT_ONCE_MS_MAX)
       const records = (await edge.landed()).filter(({ key }) => key === app)
-      if (failure !== 'wrote, and never says so') expect(records.length).toBe(1)
+      // A try whose answer came too late may have written: what counts is that it is one burst.
       expect(new Set(records.map(({ value }) => decodeBurst(value).id)).size).toBe(1)
     })
 

@@ -106,6 +106,33 @@ onKafka('a native Kafka with faults', () => {
     }
   })
 
+  test('reads that are aborted leave no connection behind', async () => {
+    const topic = await newTopic()
+    const { port, proxyPort } = server.behind
+    const proxy = await startProxy(proxyPort, port)
+    const behind = openKafka(`kafka://127.0.0.1:${proxyPort}`)
+    try {
+      expect(await behind.read(topic, 0, 0)).toEqual([])
+      const before = proxy.open
+      const stop = new AbortController()
+      const options = { waitMs: 30_000, signal: stop.signal }
+      const polls = Array.from({ length: 20 }, () =>
+        behind.read(topic, 0, 0, options).catch((reason) => reason),
+      )
+      await until('their connections', async () => proxy.open >= before + 19)
+      stop.abort('enough')
+      expect(new Set(await Promise.all(polls))).toEqual(new Set(['enough']))
+      const abortedMs = performance.now()
+      await until('none of them', async () => proxy.open <= before)
+      expect(performance.now() - abortedMs).toBeLessThan(20_000)
+      await behind.append(topic, [{ value: 'a' }])
+      expect(await behind.read(topic, 0, 0)).toHaveLength(1)
+    } finally {
+      await behind.close()
+      proxy.close()
+    }
+  })
+
   test('after an append that was given up, the next one is written, and is no repeat', async () => {
     const topic = await newTopic()
     const { port, proxyPort } = server.behind

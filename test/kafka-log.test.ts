@@ -139,6 +139,32 @@ onKafka('a native Kafka as a log', () => {
     })
   }
 
+  test('what a batch holds beyond 16 MiB comes with the next read', async () => {
+    const topic = await newTopic()
+    const options = { clientId: 'test', bootstrapBrokers: [url.slice('kafka://'.length)] }
+    const producer = new Producer({ ...options, compression: 'lz4' })
+    const send = (from: number) =>
+      producer.send({
+        messages: Array.from({ length: 40 }, (_, index) => {
+          const value = Buffer.alloc(1_000_000, 'x')
+          value.write(`${from + index};`)
+          return { topic, partition: 0, value }
+        }),
+        acks: -1,
+      })
+    await send(0)
+    await send(40)
+    await producer.close()
+    const numbers: string[] = []
+    while (numbers.length < 80) {
+      const records = await log.read(topic, 0, numbers.length)
+      expect(records.length).toBeGreaterThan(0)
+      expect(records.length).toBeLessThanOrEqual(16)
+      numbers.push(...records.map((record) => text(record).split(';')[0] ?? ''))
+    }
+    expect(numbers).toEqual(Array.from({ length: 80 }, (_, number) => String(number)))
+  })
+
   test('a record that is too large is refused, and costs its neighbours nothing', async () => {
     const topic = await newTopic()
     const appends = [{ value: 'a' }, { value: noise(1_100_000) }, { value: 'b' }].map((record) =>

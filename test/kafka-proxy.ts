@@ -8,6 +8,8 @@ export interface LossyProxy {
   lose(answers: number): void
   /** How many were lost since the start. */
   readonly lost: number
+  /** Connections of clients. */
+  readonly open: number
   close(): void
 }
 
@@ -15,10 +17,13 @@ export async function startProxy(port: number, targetPort: number): Promise<Loss
   let toLose = 0
   let lost = 0
   const sockets = new Set<Socket>()
+  const clients = new Set<Socket>()
   const server = createServer((client) => {
     const broker = createConnection(targetPort, '127.0.0.1')
     const produces = new Set<number>()
+    clients.add(client)
     const end = () => {
+      clients.delete(client)
       client.destroy()
       broker.destroy()
     }
@@ -47,6 +52,9 @@ export async function startProxy(port: number, targetPort: number): Promise<Loss
     },
     get lost() {
       return lost
+    },
+    get open() {
+      return clients.size
     },
     close() {
       server.close()

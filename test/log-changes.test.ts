@@ -4,11 +4,14 @@ import { aggregateLog } from '../batch/aggregate.ts'
 import { AggregatePartitions } from '../batch/aggregate-partitions.ts'
 import { parseAggregate } from '../batch/aggregate-tail.ts'
 import { AggregateWorker } from '../batch/aggregate-worker.ts'
+import { patiently } from '../batch/loop.ts'
 import { migrate } from '../batch/migrate.ts'
+import { migrateTopics } from '../batch/migrate-topics.ts'
 import { persistLog } from '../batch/persist.ts'
 import { PersistWorker } from '../batch/persist-worker.ts'
 import { LogError } from '../broker/error.ts'
 import type { Log } from '../broker/log.ts'
+import { DEDUPE_OFFSETS } from '../core/dedupe.ts'
 import { connect, type Sql } from '../db/client.ts'
 import { rawBurst } from './bursts.ts'
 import { ChangingLog } from './changing-log.ts'
@@ -102,6 +105,20 @@ onEachPostgres((newDatabase) => {
       expect([...view]).toEqual(expected)
     },
   )
+
+  test('completeness is not known of an app whose bursts may count twice; of others it is', async () => {
+    await sql`insert into shelf.requests_1m (app, process, bucket, requests) values
+      ('shop', 'web', '2026-11-23 10:00Z', 1), ('till', 'web', '2026-11-23 10:00Z', 1)`
+    await sql`insert into shelf.ledger_1m (app, bucket, received, kept, repartitioned) values
+      ('shop', '2026-11-23 10:00Z', 1, 1, 1), ('till', '2026-11-23 10:00Z', 1, 1, 0)`
+    for (const [app, completeness] of [['shop', null] as const, ['till', 1] as const]) {
+      const [stats] = await sql`select completeness from shelf.request_stats(
+        ${app}, '2026-11-23 10:00Z', '2026-11-23 10:01Z', '1 minute')`
+      expect(stats?.completeness).toBe(completeness)
+      const [view] = await sql`select completeness from shelf.completeness where app = ${app}`
+      expect(view?.completeness).toBe(completeness)
+    }
+  })
 
   describe('bursts that come late', () => {
     test('count once, though their first try was written hours ago', async () => {
@@ -353,10 +370,12 @@ onEachPostgres((newDatabase) => {
       expect(await ledger()).toEqual({ received: 6 })
     })
 
-    test('that lost records before they were persisted: the ledger says how many', async () => {
+    test('that lost records before they were persisted: both ends of the hole say so', async () => {
       await appendBurst(0)
       await aggregated()
       await persisted()
+      const knownMs = log.nowMs - 2000
+      log.aheadMs += 10 * MINUTE_MS
       const [place] = await sql`select next_from as "from" from shelf.progress`
       await appendBurst(1)
       await aggregated()
@@ -367,7 +386,14 @@ onEachPostgres((newDatabase) => {
       await persisted()
       const [first] = await chunks()
       expect(await requests()).toBe(2)
-      expect(await ledger()).toEqual({ received: 2, lostLog: (first?.from ?? 0) - place?.from })
+      const lost = (first?.from ?? 0) - place?.from
+      expect(await ledger()).toEqual({ received: 2, lostLog: lost })
+      const rows = await sql`
+        select bucket, lost_log::int as n from shelf.ledger_1m where lost_log > 0 order by bucket`
+      expect([...rows]).toEqual([
+        { bucket: minuteOf(knownMs), n: 1 },
+        { bucket: minuteOf(log.nowMs), n: lost - 1 },
+      ])
     })
 
     test('of which a worker was told a wrong offset: what is there is read', async () => {
@@ -408,7 +434,8 @@ onEachPostgres((newDatabase) => {
       await until('the burst of the new partition', async () => (await requests()) === 2)
       await until('the ledger', async () => ((await ledger()).repartitioned ?? 0) >= 3)
       const rows = await sql`select distinct app from shelf.ledger_1m where repartitioned > 0`
-      expect([...rows]).toEqual([{ app: '' }])
+      // Of bursts just before, and of one that may have come before.
+      expect([...rows].map(({ app }) => app).sort()).toEqual(['', 'shop'])
       const [stats] = await sql`
         select completeness from shelf.completeness c where app = 'shop' and bucket =
           (select max(bucket) from shelf.ledger_1m where repartitioned > 0)`
@@ -422,6 +449,20 @@ onEachPostgres((newDatabase) => {
 describe('more partitions of raw', () => {
   beforeEach(() => {
     log = new ChangingLog()
+  })
+
+  test('are known to who starts within 15 minutes, however much was written since', async () => {
+    await appendBurst(1)
+    await log.appendRaw('AAE=')
+    const many = Array<string>(DEDUPE_OFFSETS / 16).fill('')
+    for (let part = 0; part < 16; part++) await log.appendRaw(...many)
+    await tick()
+    await readAll(await startAggregator())
+    log.aheadMs += 14 * MINUTE_MS
+    await appendBurst(2)
+    await aggregated()
+    const last = (await chunks()).findLast(({ ledger }) => ledger.length > 0)
+    expect(last?.ledger).toMatchObject([{ app: 'shop', received: 1, repartitioned: 1 }])
   })
 
   test('given when the broker starts, are marked in the log, once', async () => {
@@ -449,14 +490,28 @@ describe('more partitions of raw', () => {
         append: log.append,
         createTopics: () => Promise.reject(new LogError('not-offered', 'not here')),
       }
+      // However often it starts, and looks: that was said when it happened, or is not known.
+      for (let start = 0; start < 3; start++) {
+        const partitions = new AggregatePartitions(stubborn)
+        expect([await partitions.count(), await partitions.count()]).toEqual([1, 1])
+        expect(await log.offsetAt('raw', 0, 'latest')).toBe(before)
+        expect(
+          said
+            .splice(0)
+            .join('')
+            .match(/give aggregates 3 partitions too/g)?.length,
+        ).toBe(1)
+      }
+      // What it sees itself it marks, once.
       const partitions = new AggregatePartitions(stubborn)
+      await partitions.count()
+      await log.createTopics({ raw: 4 })
+      const grown = await log.offsetAt('raw', 0, 'latest')
       expect([await partitions.count(), await partitions.count()]).toEqual([1, 1])
+      expect(await log.offsetAt('raw', 0, 'latest')).toBe(grown + 1)
     } finally {
       process.stderr.write = write
     }
-    // Marked once, however often it was looked at.
-    expect(await log.offsetAt('raw', 0, 'latest')).toBe(before + 1)
-    expect(said.join('')).toContain('give aggregates 3 partitions too')
   })
 
   test('are said again by who follows one that died before aggregates had them', async () => {
@@ -466,10 +521,89 @@ describe('more partitions of raw', () => {
       read: log.read,
       offsetAt: log.offsetAt,
       append: log.append,
-      createTopics: () => Promise.reject(new LogError('unreachable', 'killed')),
+      createTopics: async (wanted) => {
+        if (wanted.aggregates === 2) throw new LogError('unreachable', 'killed')
+      },
     }
     await expect(new AggregatePartitions(dying).count()).rejects.toThrow('killed')
     expect(await new AggregatePartitions(log).count()).toBe(2)
-    expect((await log.all('raw', 1)).map(({ value }) => value)).toEqual(['AAE=', 'AAE='])
+    // The first one is that of the broker.
+    const marks = (await log.all('raw', 1)).map(({ value }) => value)
+    expect(marks).toEqual(['AAE=', 'AAE=', 'AAE='])
+  })
+})
+
+describe('a topic that is not there', () => {
+  beforeEach(() => {
+    log = new ChangingLog()
+  })
+
+  test('is looked for again soon, and a line says what is missing', async () => {
+    const said: string[] = []
+    const write = process.stderr.write
+    process.stderr.write = (text) => said.push(String(text)) > 0
+    const making = until('two lines', async () => said.length > 0).then(() =>
+      log.createTopics({ late: 1 }),
+    )
+    const startMs = performance.now()
+    try {
+      await patiently('test', signal, async () => void (await log.read('late', 0, 0)))
+      await making
+    } finally {
+      process.stderr.write = write
+    }
+    // What is no passing fault is tried again after 30 s.
+    expect(performance.now() - startMs).toBeLessThan(20_000)
+    expect(said).toEqual(['test: waiting, there is no topic late\n'])
+  })
+})
+
+describe('migrate, on a log that has its topics', () => {
+  const asked = process.env.SHELF_PARTITIONS
+  beforeEach(async () => {
+    log = new ChangingLog()
+    await log.createTopics({ raw: 6, 'check-results': 2 })
+  })
+  afterEach(() => {
+    if (asked === undefined) delete process.env.SHELF_PARTITIONS
+    else process.env.SHELF_PARTITIONS = asked
+  })
+
+  test.each([
+    ['', { raw: 6, aggregates: 6, 'dead-letter': 1, 'check-results': 2 }],
+    ['4', { raw: 6, aggregates: 6, 'dead-letter': 4, 'check-results': 4 }],
+    ['8', { raw: 8, aggregates: 8, 'dead-letter': 8, 'check-results': 8 }],
+  ])(
+    'grows what SHELF_PARTITIONS=%s asks for, and aggregates as raw',
+    async (partitions, counts) => {
+      process.env.SHELF_PARTITIONS = partitions
+      const before = await log.topics()
+      const lines = Object.entries(counts)
+        .filter(([topic, count]) => count > (before[topic] ?? 0))
+        .map(([topic, count]) => `topic ${topic}: ${before[topic]} partitions, now ${count}`)
+      expect(await migrateTopics(log, { dryRun: true })).toEqual(lines)
+      expect(await log.topics()).toEqual(before)
+      expect(await migrateTopics(log, { dryRun: false })).toEqual(lines)
+      expect(await log.topics()).toEqual(counts)
+      expect(await migrateTopics(log, { dryRun: false })).toEqual([])
+    },
+  )
+
+  test('makes what is absent, with as many partitions as raw, and 4 where there is none', async () => {
+    process.env.SHELF_PARTITIONS = ''
+    const made: Record<string, number>[] = []
+    const absent = (found: Record<string, number>): Log => ({
+      topics: async () => found,
+      read: log.read,
+      offsetAt: log.offsetAt,
+      append: log.append,
+      createTopics: async (wanted) => void made.push({ ...wanted }),
+    })
+    await migrateTopics(absent({ raw: 6 }), { dryRun: false })
+    await migrateTopics(absent({}), { dryRun: false })
+    const all = (count: number) => ({
+      ...{ raw: count, aggregates: count, 'dead-letter': count, 'check-results': count },
+    })
+    expect(made).toEqual([all(6), all(4)])
   })
 })

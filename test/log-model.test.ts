@@ -8,6 +8,7 @@ import { AggregateWorker } from '../batch/aggregate-worker.ts'
 import { migrate } from '../batch/migrate.ts'
 import { PersistWorker } from '../batch/persist-worker.ts'
 import { LogError } from '../broker/error.ts'
+import { REPARTITIONED } from '../core/control.ts'
 import { connect, type Sql } from '../db/client.ts'
 import { rawBurst } from './bursts.ts'
 import { ChangingLog } from './changing-log.ts'
@@ -20,7 +21,7 @@ const RUNS = 40
 
 /** The rules, said once more: the design's numbers, not the program's constants. */
 const WINDOW_MS = 15 * MINUTE_MS
-const LATE_MS = 10 * MINUTE_MS
+const LATE_MS = MINUTE_MS
 const SKEW_MS = MINUTE_MS
 
 interface Entry {
@@ -32,9 +33,13 @@ interface Entry {
   fate: 'kept' | 'deleted' | 'lost'
 }
 
+/** A record that says that raw got more partitions. */
+type Growth = Pick<Entry, 'timestamp' | 'offset' | 'fate'>
+
 /** The log as it should be understood. */
 class Model {
   readonly entries: Entry[] = []
+  readonly growths: Growth[] = []
   readonly counts = new Map<string, number>()
   numbers = 0
 
@@ -54,6 +59,27 @@ class Model {
     this.count(minute, 'received', 1)
     this.count(minute, before.length === 0 ? 'requests' : 'duplicates', 1)
     this.count(minute, 'lostL10', Math.max(0, entry.lostL10 - known))
+    const isUnsure = this.growths.some(
+      ({ timestamp, fate }) =>
+        fate === 'kept' &&
+        (entry.timestamp - timestamp <= WINDOW_MS ||
+          (isLate && timestamp >= entry.receivedAtMs - SKEW_MS)),
+    )
+    if (isUnsure && before.length === 0) this.count(minute, 'repartitioned', 1)
+  }
+
+  /** All that is not kept any more, from an offset on. */
+  forget(offset = 0): void {
+    for (const each of [...this.entries, ...this.growths]) {
+      if (each.offset >= offset) each.fate = 'deleted'
+    }
+  }
+
+  /** Something stands at both ends, if those are not in one minute. */
+  countBoth(beforeMs: number, nextMs: number, what: string, by: [before: number, next: number]) {
+    const [before, next] = [beforeMs, nextMs].map((ms) => Math.floor(ms / MINUTE_MS))
+    if (before !== next) this.count(before ?? 0, what, by[0])
+    this.count(next ?? 0, what, by[1])
   }
 
   count(minute: number, what: string, by: number): void {
@@ -122,6 +148,11 @@ class Real {
     return tick
   }
 
+  async timeOf(offset: number): Promise<number> {
+    const [record] = await this.log.read('raw', 0, offset)
+    return record?.timestamp ?? 0
+  }
+
   /** What the rows say, as the model counts it. */
   async counts(): Promise<Map<string, number>> {
     const rows = await this.sql<{ what: string; bucket: Date; n: number }[]>`
@@ -130,7 +161,8 @@ class Real {
       union all
       select what, bucket, sum(n)::bigint from shelf.ledger_1m, lateral (values
         ('received', received), ('duplicates', duplicates), ('lostL10', lost_l10),
-        ('lostLog', lost_log), ('logReplaced', log_replaced)) counts (what, n)
+        ('lostLog', lost_log), ('logReplaced', log_replaced),
+        ('repartitioned', repartitioned)) counts (what, n)
         where n > 0 group by what, bucket`
     return new Map(
       rows.map(({ what, bucket, n }) => [`${what} ${bucket.getTime() / MINUTE_MS}`, n]),
@@ -197,10 +229,19 @@ const common = [
 /** What happens to the log itself. */
 const rare = [
   fc.constant(
+    command('more partitions', async (model, real) => {
+      const [at] = await real.log.appendRaw(REPARTITIONED)
+      if (at === undefined) throw new Error('nothing was appended')
+      model.growths.push({ ...at, fate: 'kept' })
+      const minute = Math.floor(at.timestamp / MINUTE_MS)
+      for (const each of [minute - 1, minute]) model.count(each, 'repartitioned', 1)
+    }),
+  ),
+  fc.constant(
     command('truncate behind the place', async (model, real) => {
       await real.settle()
       await real.log.forget()
-      for (const entry of model.entries) entry.fate = 'deleted'
+      model.forget()
       // Whoever is alive sees its tick gone, and closes its chunk with another.
       for (const slot of [0, 1, 0, 1]) await real.aggregate(slot)
     }),
@@ -209,30 +250,34 @@ const rare = [
   fc.tuple(fc.integer({ min: 1, max: 3 }), fc.nat(1), fc.boolean()).map(([n, slot, isAlive]) =>
     command(`truncate before the place(${n}, ${slot}, ${isAlive})`, async (model, real) => {
       const tick = await real.settle()
+      const known = isAlive ? tick : tick - 1
+      const knownMs = await real.timeOf(known)
       for (let i = 0; i < n; i++) {
         const number = model.numbers++
         await real.burst({ number, receivedAtMs: real.log.nowMs, lostL10: 0 })
       }
       await real.log.forget()
-      for (const entry of model.entries) entry.fate = 'deleted'
+      model.forget()
       const number = model.numbers++
       const next = await real.burst({ number, receivedAtMs: real.log.nowMs, lostL10: 0 })
       model.add(next)
-      const lost = next.offset - (isAlive ? tick + 1 : tick)
-      model.count(Math.floor(next.timestamp / MINUTE_MS), 'lostLog', lost)
+      const lost = next.offset - known - 1
+      // Half an hour passed, so the ends are not in one minute.
+      const first = lost < 2 ? 0 : 1
+      model.countBoth(knownMs, next.timestamp, 'lostLog', [first, lost - first])
       if (!isAlive) real.aggregators[slot] = undefined
       await real.aggregate(slot)
     }),
   ),
   fc.nat(1).map((slot) =>
     command(`recreate raw(${slot})`, async (model, real) => {
-      await real.settle()
+      const knownMs = await real.timeOf((await real.settle()) - 1)
       real.log.recreate('raw')
-      for (const entry of model.entries) entry.fate = 'deleted'
+      model.forget()
       real.log.aheadMs += 1000
       // A log of which nothing was aggregated is no loss.
       const isKnown = (await real.log.offsetAt('aggregates', 0, 'latest')) > 0
-      if (isKnown) model.count(Math.floor(real.log.nowMs / MINUTE_MS), 'logReplaced', 1)
+      if (isKnown) model.countBoth(knownMs, real.log.nowMs, 'logReplaced', [1, 1])
       await real.aggregate(slot)
     }),
   ),
@@ -242,11 +287,12 @@ const rare = [
       const tick = await real.settle()
       const earliest = await real.log.offsetAt('raw', 0, 'earliest')
       const end = earliest + (nth % (tick - earliest + 1))
+      const knownMs = await real.timeOf(tick - 1)
       real.log.cutEnd('raw', end)
       real.log.aheadMs += 1000
-      for (const entry of model.entries) if (entry.offset >= end) entry.fate = 'deleted'
+      model.forget(end)
       // The tick alone was not aggregated yet: nobody misses it.
-      if (end < tick) model.count(Math.floor(real.log.nowMs / MINUTE_MS), 'logReplaced', 1)
+      if (end < tick) model.countBoth(knownMs, real.log.nowMs, 'logReplaced', [1, 1])
       await real.aggregate(slot)
     }),
   ),

@@ -198,6 +198,23 @@ describe('delivery', () => {
     await expect(deliver(drain.url, lines.slice(0, 1), never)).rejects.toThrow('nobody answers')
   })
 
+  test('a drain that sends us elsewhere got nothing: it ends with a line that says where', async () => {
+    let asked = 0
+    const elsewhere = Bun.serve({
+      hostname: '127.0.0.1',
+      port: 0,
+      fetch({ method }) {
+        asked++
+        if (method === 'GET') return new Response('<html>sign in')
+        return new Response(null, { status: 302, headers: { location: '/login' } })
+      },
+    })
+    const url = `http://app:secret@127.0.0.1:${elsewhere.port}/drains/heroku`
+    await expect(deliver(url, lines, never)).rejects.toThrow('sent us elsewhere: 302 to /login')
+    expect(asked).toBe(1)
+    await elsewhere.stop(true)
+  })
+
   test('--rate holds the lines a second back', async () => {
     const drain = startDrain()
     const startMs = performance.now()

@@ -7,11 +7,17 @@ import type { TestServer } from './sink-servers.ts'
 export const AMPLE_MS = 20_000
 const LATE_MS_MAX = 200
 
-/** One record a letter, with a key that UTF-8 and JSON make something of. */
+/** Of a record that a Kafka may be set to find too large. */
+const LARGE_BYTES = 500_000
+
+/**
+ * One record a letter, with a key that UTF-8 and JSON make something of. That of a capital is large:
+ * there are spaces behind it.
+ */
 export function recordsOf(letters: string): SinkRecord[] {
   return [...letters].map((letter) => ({
     key: `äpp "${letter}"`,
-    value: new TextEncoder().encode(letter),
+    value: new TextEncoder().encode(/[A-Z]/.test(letter) ? letter.padEnd(LARGE_BYTES) : letter),
   }))
 }
 

@@ -51,6 +51,8 @@ test.each(GUARDED)(
 interface Scenario {
   kind: ServerKind
   says: string
+  /** Default: abc. */
+  letters?: string
   /** Of each request's records; where one is missing they are written. */
   verdicts: Verdict[][]
   /** How many records the first answer tells of. */
@@ -85,9 +87,10 @@ const SCENARIOS: Scenario[] = [
   },
   {
     kind: 'Redpanda',
-    says: '10, a message too large, of one record in company, and then of it alone',
+    says: '10, a message too large, of a large record in company, and then of it alone',
+    letters: 'aBc',
     verdicts: [['write', 10, 'write'], [10]],
-    sent: ['abc', 'b'],
+    sent: ['aBc', 'B'],
     outcomes: ['ok', 'reject', 'ok'],
   },
   {
@@ -98,10 +101,19 @@ const SCENARIOS: Scenario[] = [
   },
   {
     kind: 'Redpanda',
-    says: '10 of one record and 7, a time-out, of another',
+    says: '10 of a large record and 7, a time-out, of another',
+    letters: 'aBc',
     verdicts: [['write', 10, 7], [10]],
-    sent: ['abc', 'b', 'c'],
+    sent: ['aBc', 'B', 'c'],
     outcomes: ['ok', 'reject', 'ok'],
+  },
+  {
+    kind: 'Redpanda',
+    says: '10 and 18 of a small record alone, for what it batched it with',
+    letters: 'a',
+    verdicts: [[10], [18]],
+    sent: ['a', 'a', 'a'],
+    outcomes: ['ok'],
   },
   {
     kind: 'Karapace',
@@ -137,23 +149,32 @@ const SCENARIOS: Scenario[] = [
   },
   {
     kind: 'Confluent v3',
-    says: '42205, a payload it cannot read, of a record alone',
+    says: '42205, a payload it will not have, of a large record alone',
+    letters: 'aBc',
     verdicts: [['write', 42205, 'write'], [42205]],
-    sent: ['abc', 'b'],
+    sent: ['aBc', 'B'],
     outcomes: ['ok', 'reject', 'ok'],
+  },
+  {
+    kind: 'Confluent v3',
+    says: '413 of a small record alone',
+    letters: 'a',
+    verdicts: [[413]],
+    sent: ['a', 'a'],
+    outcomes: ['ok'],
   },
 ]
 
 test.each(SCENARIOS)('$kind says $says: only what failed is sent again', async (scenario) => {
-  const { kind, verdicts, reports, sent, outcomes = OK } = scenario
+  const { kind, letters = 'abc', verdicts, reports, sent, outcomes = OK } = scenario
   const told = (at: number) => (at === 0 && reports !== undefined ? { reports } : {})
   const faults = verdicts.map(
     (list, at): Fault => ({ kind: 'records', verdicts: list, ...told(at) }),
   )
   using server = await startServer(kind, faults)
-  expect((await produce(server, 'abc', AMPLE_MS)).outcomes).toEqual(outcomes)
+  expect((await produce(server, letters, AMPLE_MS)).outcomes).toEqual(outcomes)
   expect(server.sent).toEqual(sent)
-  const written = recordsOf('abc').filter((_, at) => outcomes[at] === 'ok')
+  const written = recordsOf(letters).filter((_, at) => outcomes[at] === 'ok')
   expect((await server.held()).map(({ key }) => key).sort()).toEqual(written.map(({ key }) => key))
 })
 
@@ -223,21 +244,31 @@ describe.each(['broker', 'Confluent v2', 'Confluent v3'] as const)('%s', (kind) 
   )
 })
 
-test.each(REFUSED)('%s answers %i %s: it is not sent again', async (kind, status, body) => {
-  using server = await startServer(kind, [{ kind: 'reply', reply: { status, body } }])
-  expect(await produce(server, 'a', AMPLE_MS)).toMatchObject({
-    outcomes: ['reject'],
-    lines: [expect.stringContaining(`answered ${status}`)],
+describe.each(REFUSED)('%s answers %i %s:', (kind, status, body) => {
+  const reply: Fault = { kind: 'reply', reply: { status, body } }
+
+  test('a large record is not sent again', async () => {
+    using server = await startServer(kind, [reply])
+    expect(await produce(server, 'A', AMPLE_MS)).toMatchObject({
+      outcomes: ['reject'],
+      lines: [expect.stringContaining(`answered ${status}`)],
+    })
+    expect(server.sent).toEqual([])
   })
-  expect(server.sent).toEqual([])
+
+  test('a small one is', async () => {
+    using server = await startServer(kind, [reply, reply])
+    expect(await produce(server, 'a', AMPLE_MS)).toMatchObject({ outcomes: ['ok'], lines: [] })
+    expect(server.sent).toEqual(['a'])
+  })
 })
 
 test('one record that is refused costs none of its neighbours', async () => {
   using server = await startServer('Confluent v2')
-  const letters = 'abcdefghijklmnop'
-  server.refuses = 'k'
+  const letters = 'abcdefghijKlmnop'
+  server.refuses = 'K'
   const { outcomes } = await produce(server, letters, AMPLE_MS)
-  expect(outcomes).toEqual([...letters].map((letter) => (letter === 'k' ? 'reject' : 'ok')))
+  expect(outcomes).toEqual([...letters].map((letter) => (letter === 'K' ? 'reject' : 'ok')))
   expect(
     (await server.held())
       .map(({ value }) => value)

@@ -5,9 +5,11 @@ alter table shelf.ledger_1m add column repartitioned bigint not null default 0;
 alter table shelf.progress add column epoch integer not null default 0;
 
 comment on column shelf.ledger_1m.log_replaced is
-  'Times that the raw topic was found to be another log than before, recreated or cut off at its end: in the row of no app. What was not aggregated of it is lost, and nobody knows how much.';
+  'Times that the raw topic was found to be another log than before, recreated or cut off at its end: in the row of no app, at the minute of the last record known of the log before and, where it is another, at that of the first one of the new log. What was not aggregated is lost, and nobody knows how much.';
 comment on column shelf.ledger_1m.repartitioned is
-  'Records which say that the raw topic got more partitions, one a partition: in the row of no app. A burst that was sent again just then may count twice.';
+  'Bursts that may count twice, as the raw topic had got more partitions and keys moved: their first try may lie in another partition. For those written in the 15 minutes after; for those that came late, where the topic grew since their receipt. In the row of no app: the records that say so, one a partition, at their minute and the one before.';
+comment on column shelf.ledger_1m.lost_log is
+  'Records of the raw topic that were deleted before they were aggregated: in the row of no app. A record is a burst. One of them stands at the minute of the last record known before them, the others at that of the first one left.';
 comment on column shelf.progress.epoch is
   'Which raw log next_from is an offset of: how many there were before. Places are ordered by epoch, then next_from, then next_part.';
 comment on column shelf.progress.next_from is
@@ -53,9 +55,10 @@ language sql stable parallel safe as $$
   shares as (
     select
       date_bin((select size from step), l.bucket, '1970-01-01 00:00+00') as bucket,
-      -- What our own log lost, or counted twice, may have been of any app: then nobody knows.
+      -- What our own log lost may have been of any app: then nobody knows. Nor where bursts of the
+      -- app may count twice.
       case when
-        sum(l.lost_log + l.log_replaced + l.repartitioned) filter (where l.app = '') > 0
+        sum(case when l.app = '' then l.lost_log + l.log_replaced else 0 end + l.repartitioned) > 0
       then null else
         sum(l.received - l.duplicates - l.malformed)
           filter (where l.app = request_stats.app)::double precision
@@ -126,16 +129,18 @@ $$;
 
 comment on function
   shelf.request_stats(text, timestamp with time zone, timestamp with time zone, interval) is
-  'Requests of an app by process type and step, for buckets from since to before until. Buckets are aligned to 1970-01-01 UTC; a first or last one that the range cuts holds only its part. Without a step: the coarsest of 1 day, 1 hour, 10 minutes and 1 minute that gives 120 points or more. ok: status below 500; failed: the others, 5xx or without a status. p50, p95, p99 (at most 1.083 % from nearest rank), max and mean (exact): service time, ms, null where no request had one. completeness: the share, 0 to 1, of the app''s messages of that time that Shelf has read, of all that it knows to have been sent; null where the ledger has none, or our own log lost records, was replaced or got more partitions in that time.';
+  'Requests of an app by process type and step, for buckets from since to before until. Buckets are aligned to 1970-01-01 UTC; a first or last one that the range cuts holds only its part. Without a step: the coarsest of 1 day, 1 hour, 10 minutes and 1 minute that gives 120 points or more. ok: status below 500; failed: the others, 5xx or without a status. p50, p95, p99 (at most 1.083 % from nearest rank), max and mean (exact): service time, ms, null where no request had one. completeness: the share, 0 to 1, of the app''s messages of that time that Shelf has read, of all that it knows to have been sent; null where the ledger has none, or our own log lost records or was replaced in that time, or got more partitions, so that bursts of then may count twice.';
 
 create or replace view shelf.completeness as
 select
   c.*,
-  -- What our own log lost, or counted twice, may have been of any app: then nobody knows.
+  -- What our own log lost may have been of any app: then nobody knows. Nor where bursts of the app
+  -- may count twice.
   case when not exists (
     select from shelf.ledger_1m gone
-    where gone.app = '' and gone.bucket = c.bucket
-      and gone.lost_log + gone.log_replaced + gone.repartitioned > 0
+    where gone.app in ('', c.app) and gone.bucket = c.bucket
+      and case when gone.app = '' then gone.lost_log + gone.log_replaced else 0 end
+        + gone.repartitioned > 0
   ) then c.read::double precision / nullif(c.received + c.lost, 0) end as completeness
 from (
   select
@@ -148,4 +153,4 @@ from (
 ) c;
 
 comment on column shelf.completeness.completeness is
-  'read / (received + lost), from 0 to 1; null where nothing is known, or where our own log lost records, was replaced or got more partitions: that may be of any app. The same as in shelf.request_stats.';
+  'read / (received + lost), from 0 to 1; null where nothing is known, or where our own log lost records or was replaced, or got more partitions, so that bursts may count twice. The same as in shelf.request_stats.';

@@ -11,10 +11,20 @@ const TRIES_MAX = 32
 const PAUSE_MS_FIRST = 50
 const PAUSE_MS_MAX = 1000
 
+/**
+ * A smaller record fits every Kafka: one that is refused alone is refused for something else, which
+ * an operator mends, or for the records of others, as by Redpanda's proxy, which makes one batch of
+ * several requests and refuses it whole.
+ */
+const REFUSED_BYTES_MIN = 500_000
+
 /** What the dialects differ in. */
 export interface HttpDialect {
   request(topic: string, records: readonly SinkRecord[]): Request
-  /** What an answer says of the `count` records of its request, in their order. */
+  /**
+   * What an answer says of the `count` records of its request, in their order. A `reject` is believed
+   * of a large record that was sent alone.
+   */
   outcomes(answer: Answer, count: number): Outcome[]
 }
 
@@ -77,6 +87,7 @@ function backoffMs(failures: number): number {
 /**
  * Notes the outcomes, and sorts out what is sent again. A refusal in company proves nothing: the
  * sum may be too large, for a server or for a batch that it made, or one may be refused for all.
+ * Nor does one of a small record.
  */
 function sorted(
   batch: readonly Item[],
@@ -87,10 +98,11 @@ function sorted(
   const failed: Item[] = []
   for (const [place, item] of batch.entries()) {
     const outcome = told[place] ?? 'retry'
-    const inCompany = outcome === 'reject' && batch.length > 1
-    outcomes[item.at] = inCompany ? 'retry' : outcome
-    if (inCompany) refused.push(item)
-    if (outcome === 'retry') failed.push(item)
+    const isRefused = outcome === 'reject'
+    const isFinal = batch.length === 1 && item.record.value.length >= REFUSED_BYTES_MIN
+    outcomes[item.at] = isRefused && !isFinal ? 'retry' : outcome
+    if (isRefused && batch.length > 1) refused.push(item)
+    else if (outcomes[item.at] === 'retry') failed.push(item)
   }
   return { refused, failed }
 }

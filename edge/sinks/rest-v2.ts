@@ -15,7 +15,9 @@
  * | another 422; 401, 403, 404: our settings      | all                 | retry, all          |
  * | anything else                                 |                     | retry, all          |
  *
- * 50002 and 1 stand for a record that is too large, too, but for much else that an operator mends.
+ * A reject counts of a large record alone (http-sink.ts): Redpanda's proxy makes one batch of several
+ * requests, and refuses all of them for its size. 50002 and 1 stand for a record that is too large,
+ * too, but for much else that an operator mends.
  */
 import * as z from 'zod'
 import type { Answer } from './ask.ts'

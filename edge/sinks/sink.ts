@@ -6,7 +6,7 @@ export interface SinkRecord {
   value: Uint8Array<ArrayBuffer>
 }
 
-/** `ok`: durable. `retry`: not known to be, another try may go better. `reject`: none will. */
+/** `ok`: durable. `retry`: not known to be, another try may go better. `reject`: too large, none will. */
 export type Outcome = 'ok' | 'retry' | 'reject'
 
 export interface Sink {

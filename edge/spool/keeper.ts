@@ -24,7 +24,7 @@ export interface KeeperOptions {
   sink: Sink
   /** Without one, what the log does not take is refused. */
   spool: Spool | undefined
-  /** The clock, Unix ms. */
+  /** A clock that is never set, ms: performance.now(). */
   now: () => number
 }
 
@@ -36,7 +36,7 @@ export class Keeper {
 
   /**
    * Resolves when the burst is durable.
-   * @param untilMs by when to answer, Unix ms
+   * @param untilMs by when to answer, by the clock of the options
    * @throws EdgeError body-too-large, log-unavailable
    */
   async keep(burst: Burst, untilMs: number): Promise<void> {

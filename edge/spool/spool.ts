@@ -9,25 +9,32 @@ import { inTime, LATE } from '../time.ts'
 export const WAITING = 'spool/'
 export const REJECTED = 'rejected/'
 
+/** A record of Kafka's default size; no burst is larger, and what is, is not read into memory. */
+export const OBJECT_BYTES_MAX = 1_048_576
+
 /** Any step but a put, which has what is left of its request: R2 takes some 50 ms, a folder 1. */
 const STEP_MS_MAX = 5000
 
-/** Names are as spoolName makes them, with no prefix. Every promise may be rejected. */
+/**
+ * Names are as spoolName makes them, with no prefix; of things that others put there, as they are.
+ * Every promise may be rejected.
+ */
 export interface Spool {
   /** Resolves when it is durable. */
   put(name: string, value: Uint8Array<ArrayBuffer>): Promise<void>
-  /** The names of those that wait, oldest first, at most so many. */
+  /** The names of those that wait, oldest first, at most so many. Keeps to its time itself. */
   list(limit: number): Promise<string[]>
   /** Undefined where it is gone: another drain was first. */
-  get(name: string): Promise<Uint8Array<ArrayBuffer> | undefined>
+  get(name: string): Promise<Uint8Array<ArrayBuffer> | 'too-large' | undefined>
   delete(names: readonly string[]): Promise<void>
   /** Moves one out of the way, under REJECTED: nothing that was accepted is thrown away. */
-  reject(name: string, value: Uint8Array<ArrayBuffer>): Promise<void>
+  reject(name: string): Promise<void>
 }
 
-/** `20261122T080003.123Z-<burst id>`: ISO 8601's basic format, of fixed width. */
+/** `20261122T0800/20261122T080003.123Z-<burst id>`: ISO 8601's basic format, of fixed width. */
 export function spoolName({ receivedAtMs, id }: Burst): string {
-  return `${new Date(receivedAtMs).toISOString().replaceAll(/[-:]/g, '')}-${id}`
+  const time = new Date(receivedAtMs).toISOString().replaceAll(/[-:]/g, '')
+  return `${time.slice(0, 13)}/${time}-${id}`
 }
 
 /** A step of a spool, given up where it hangs. @throws Error */

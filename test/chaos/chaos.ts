@@ -55,7 +55,7 @@ export interface ChaosReport {
 
 export interface ChaosResult {
   report: ChaosReport
-  /** Tries that got no 2xx, by status or 'no answer'. */
+  /** Tries that got no 2xx, by status, 'cut' or 'no answer in time'. */
   refusals: Map<string, number>
   /** Where the ledger is wrong, in words. */
   ledger: string[]

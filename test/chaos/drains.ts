@@ -126,7 +126,7 @@ export class Drain {
   }
 
   private async post(authorization: string, { id, body, count }: Frame): Promise<boolean> {
-    let refusal = 'no answer'
+    let refusal: string
     try {
       const response = await fetch(`${this.load.edgeUrl}/drains/heroku`, {
         method: 'POST',
@@ -143,8 +143,10 @@ export class Drain {
       await response.body?.cancel()
       if (response.ok) return true
       refusal = String(response.status)
-    } catch {
+    } catch (error) {
       // The edge was killed, or hung: as Logplex, we can't know what became of it.
+      const isTimeout = error instanceof Error && error.name === 'TimeoutError'
+      refusal = isTimeout ? 'no answer in time' : 'cut'
     }
     this.refusals.set(refusal, (this.refusals.get(refusal) ?? 0) + 1)
     return false
