@@ -31,8 +31,8 @@ const OUTAGE_MARGIN_MS = 5000
 
 /** After the last fault: for the edge to answer all that waits, resends among them. */
 const ANSWER_MS_MAX = 90_000
-/** After the last fault: for whatever waits to be rows. */
-const SETTLE_MS_MAX = 240_000
+/** After the last fault: how long nothing new may become a row before the rest is called lost. */
+const STILL_MS_MAX = 60_000
 /** And for a second copy of something to show. */
 const QUIET_MS = 15_000
 
@@ -153,11 +153,16 @@ function pick(members: readonly Member[], random: () => number): Member | undefi
   })
 }
 
-/** Waits until nothing is missing, and then for what may come twice. */
+/** Waits until nothing is missing, or no more comes, and then for what may come twice. */
 async function settled(look: () => Promise<Comparison>): Promise<Comparison> {
-  const deadline = Date.now() + SETTLE_MS_MAX
-  const patient = async (): Promise<Comparison | undefined> => await look().catch(() => undefined)
-  while (Date.now() < deadline && (await patient())?.lost !== 0) await Bun.sleep(500)
+  let least = Number.POSITIVE_INFINITY
+  let deadline = Date.now() + STILL_MS_MAX
+  while (least > 0 && Date.now() < deadline) {
+    await Bun.sleep(500)
+    const lost = (await look().catch(() => undefined))?.lost ?? least
+    if (lost < least) deadline = Date.now() + STILL_MS_MAX
+    least = Math.min(least, lost)
+  }
   await Bun.sleep(QUIET_MS)
   return await look()
 }
