@@ -113,7 +113,8 @@ describe.each(RUNTIMES)('in %s,', async (runtime) => {
       )
       const startMs = performance.now()
       const burst = await edge.burstOf(...people)
-      expect(performance.now() - startMs).toBeLessThan(5000)
+      // The edge's whole budget: three files of tests run at a time.
+      expect(performance.now() - startMs).toBeLessThan(4000)
       expect(new Set(burst.signals.markers.map((marker) => marker.by)).size).toBe(8000)
     })
   })
@@ -129,7 +130,7 @@ describe.each(RUNTIMES)('in %s,', async (runtime) => {
     )
     const startMs = performance.now()
     const burst = await edge.burstOf(...starts, ...starts, ...starts)
-    expect(performance.now() - startMs).toBeLessThan(5000)
+    expect(performance.now() - startMs).toBeLessThan(1000)
     expect(totals(burst).received).toBe(12)
   })
 })

@@ -147,7 +147,7 @@ describe.each(['bun', 'deno'] as const)('in %s,', (runtime) => {
     await (await fetch(`${edge.url}/healthz`)).text()
     const startMs = performance.now()
     expect(await edge.stop()).toBe(0)
-    expect(performance.now() - startMs).toBeLessThan(5000)
+    expect(performance.now() - startMs).toBeLessThan(2000)
   })
 
   test.skipIf(Bun.which('prlimit') === null)(
