@@ -1,6 +1,7 @@
 /** `shelf run`: the batch programs as one worker. Any number of workers share the work. */
 import { connect } from '../db/client.ts'
 import { aggregateLog } from './aggregate.ts'
+import { compactForever } from './compact.ts'
 import { locate } from './locate.ts'
 import { together } from './loop.ts'
 import { openLog } from './open-log.ts'
@@ -9,7 +10,7 @@ import { type Program, say } from './program.ts'
 
 export const run: Program = {
   usage: 'run',
-  summary: 'Runs the batch programs as one worker: aggregate and persist.',
+  summary: 'Runs the batch programs as one worker: aggregate, persist and compact.',
   options: {},
   async run(_args, signal) {
     const { databaseUrl, logUrl } = locate(process.env)
@@ -20,6 +21,7 @@ export const run: Program = {
       await together(signal, [
         (stop) => aggregateLog(log, stop),
         (stop) => persistLog(log, sql, stop),
+        (stop) => compactForever(databaseUrl, stop),
       ])
     } finally {
       await sql.end({ timeout: 5 })

@@ -45,6 +45,10 @@ const programs: Record<string, { summary: string; load: () => Promise<Program> }
     summary: 'merge cells into rows of PostgreSQL',
     load: async () => (await import('./persist.ts')).persist,
   },
+  compact: {
+    summary: 'make the coarser tiers from the minutes',
+    load: async () => (await import('./compact.ts')).compact,
+  },
   drain: {
     summary: 'issue, list and revoke drains',
     load: async () => (await import('./drain.ts')).drain,

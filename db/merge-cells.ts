@@ -5,15 +5,18 @@ import { mergeLedger } from './merge-ledger.ts'
 import { mergeDynos, mergeMarkers } from './merge-markers.ts'
 import { mergeCounters, mergeGauges, mergeHistograms } from './merge-metrics.ts'
 import { mergeRequests } from './merge-requests.ts'
+import { markDirty } from './tiers.ts'
 
 /** Rows a statement: PostgreSQL plans and runs it without growing large. */
 const ROWS_MAX = 500
 
 /**
- * Merges all cells into their rows, in the caller's transaction. Tables go by name, as
+ * Merges all cells into their rows, in the caller's transaction, and marks the buckets of coarser
+ * tiers that are made again for it. Tables go by name, as
  * shelf.make_partitions locks them, and rows by key: so that no two transactions wait in a ring.
  */
 export async function mergeCells(sql: Transaction, cells: Cells): Promise<void> {
+  await markDirty(sql, cells)
   await inBatches(sql, cells.counters, mergeCounters)
   await inBatches(sql, cells.dynos, mergeDynos)
   await inBatches(sql, cells.gauges, mergeGauges)

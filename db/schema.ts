@@ -4,11 +4,13 @@
  */
 import { sql } from 'drizzle-orm'
 import {
+  type AnyPgColumn,
   bigint,
   customType,
   doublePrecision,
   index,
   integer,
+  interval,
   jsonb,
   pgSchema,
   primaryKey,
@@ -68,46 +70,53 @@ const total = (name?: string) =>
 
 export const shelf = pgSchema('shelf')
 
-export const requests1m = shelf.table(
-  'requests_1m',
-  {
-    app: text().notNull(),
-    process: text().notNull(),
-    bucket: time().notNull(),
-    requests: total(),
-    status: jsonb().$type<Record<string, number>>().notNull().default({}),
-    service: histogram().notNull().default(sql`'(0,{},{},0,,)'`),
-    connect: histogram().notNull().default(sql`'(0,{},{},0,,)'`),
-    bytes: total(),
-  },
-  (row) => [primaryKey({ name: 'requests_1m_pkey', columns: [row.app, row.process, row.bucket] })],
-)
+/** Rows of coarser tiers are those of the finer one, merged: all have the same columns. */
+type Tier = '1m' | '10m' | '1h' | '1d'
 
-export const ledger1m = shelf.table(
-  'ledger_1m',
-  {
-    app: text().notNull(),
-    bucket: time().notNull(),
-    received: total(),
-    kept: total(),
-    ignoredOutput: total('ignored_output'),
-    ignoredUnknown: total('ignored_unknown'),
-    malformed: total(),
-    duplicates: total(),
-    late: total(),
-    future: total(),
-    lostL10: total('lost_l10'),
-    lostL12: total('lost_l12'),
-    lostL13: total('lost_l13'),
-    lostLog: total('lost_log'),
-    deadLetters: total('dead_letters'),
-    unreadable: total(),
-    overLimit: total('over_limit'),
-    logReplaced: total('log_replaced'),
-    repartitioned: total(),
-  },
-  (row) => [primaryKey({ name: 'ledger_1m_pkey', columns: [row.app, row.bucket] })],
-)
+const requestsOf = (tier: Tier) =>
+  shelf.table(
+    `requests_${tier}`,
+    {
+      app: text().notNull(),
+      process: text().notNull(),
+      bucket: time().notNull(),
+      requests: total(),
+      status: jsonb().$type<Record<string, number>>().notNull().default({}),
+      service: histogram().notNull().default(sql`'(0,{},{},0,,)'`),
+      connect: histogram().notNull().default(sql`'(0,{},{},0,,)'`),
+      bytes: total(),
+    },
+    (row) => [
+      primaryKey({ name: `requests_${tier}_pkey`, columns: [row.app, row.process, row.bucket] }),
+    ],
+  )
+
+const ledgerOf = (tier: Tier) =>
+  shelf.table(
+    `ledger_${tier}`,
+    {
+      app: text().notNull(),
+      bucket: time().notNull(),
+      received: total(),
+      kept: total(),
+      ignoredOutput: total('ignored_output'),
+      ignoredUnknown: total('ignored_unknown'),
+      malformed: total(),
+      duplicates: total(),
+      late: total(),
+      future: total(),
+      lostL10: total('lost_l10'),
+      lostL12: total('lost_l12'),
+      lostL13: total('lost_l13'),
+      lostLog: total('lost_log'),
+      deadLetters: total('dead_letters'),
+      unreadable: total(),
+      overLimit: total('over_limit'),
+      logReplaced: total('log_replaced'),
+      repartitioned: total(),
+    },
+    (row) => [primaryKey({ name: `ledger_${tier}_pkey`, columns: [row.app, row.bucket] })],
+  )
 
 /** What names a row of a metric. By minute before name: a minute's rows are written side by side. */
 const metric = () => ({
@@ -118,46 +127,74 @@ const metric = () => ({
   bucket: time().notNull(),
 })
 
-export const gauges1m = shelf.table(
-  'gauges_1m',
-  {
-    ...metric(),
-    count: bigint({ mode: 'number' }).notNull(),
-    sum: doublePrecision().notNull(),
-    min: doublePrecision().notNull(),
-    max: doublePrecision().notNull(),
-    last: doublePrecision().notNull(),
-    lastAt: time('last_at').notNull(),
-  },
-  (row) => [
-    primaryKey({
-      name: 'gauges_1m_pkey',
-      columns: [row.app, row.bucket, row.process, row.name, row.source],
-    }),
-  ],
-)
+const metricKey = (name: string, row: Record<keyof ReturnType<typeof metric>, AnyPgColumn>) =>
+  primaryKey({ name, columns: [row.app, row.bucket, row.process, row.name, row.source] })
 
-export const counters1m = shelf.table(
-  'counters_1m',
-  { ...metric(), sum: doublePrecision().notNull() },
-  (row) => [
-    primaryKey({
-      name: 'counters_1m_pkey',
-      columns: [row.app, row.bucket, row.process, row.name, row.source],
-    }),
-    index('counters_1m_maintenance').on(row.app, row.bucket).where(sql`${row.name} = 'H80'`),
-  ],
-)
+const gaugesOf = (tier: Tier) =>
+  shelf.table(
+    `gauges_${tier}`,
+    {
+      ...metric(),
+      count: bigint({ mode: 'number' }).notNull(),
+      sum: doublePrecision().notNull(),
+      min: doublePrecision().notNull(),
+      max: doublePrecision().notNull(),
+      last: doublePrecision().notNull(),
+      lastAt: time('last_at').notNull(),
+    },
+    (row) => [metricKey(`gauges_${tier}_pkey`, row)],
+  )
 
-export const histograms1m = shelf.table(
-  'histograms_1m',
-  { ...metric(), histogram: histogram().notNull() },
-  (row) => [
-    primaryKey({
-      name: 'histograms_1m_pkey',
-      columns: [row.app, row.bucket, row.process, row.name, row.source],
-    }),
-  ],
+const counters = () => ({ ...metric(), sum: doublePrecision().notNull() })
+
+const countersOf = (tier: Tier) =>
+  shelf.table(`counters_${tier}`, counters(), (row) => [metricKey(`counters_${tier}_pkey`, row)])
+
+const histogramsOf = (tier: Tier) =>
+  shelf.table(`histograms_${tier}`, { ...metric(), histogram: histogram().notNull() }, (row) => [
+    metricKey(`histograms_${tier}_pkey`, row),
+  ])
+
+export const requests1m = requestsOf('1m')
+export const ledger1m = ledgerOf('1m')
+export const gauges1m = gaugesOf('1m')
+export const counters1m = shelf.table('counters_1m', counters(), (row) => [
+  metricKey('counters_1m_pkey', row),
+  index('counters_1m_maintenance').on(row.app, row.bucket).where(sql`${row.name} = 'H80'`),
+])
+export const histograms1m = histogramsOf('1m')
+
+export const requests10m = requestsOf('10m')
+export const ledger10m = ledgerOf('10m')
+export const gauges10m = gaugesOf('10m')
+export const counters10m = countersOf('10m')
+export const histograms10m = histogramsOf('10m')
+
+export const requests1h = requestsOf('1h')
+export const ledger1h = ledgerOf('1h')
+export const gauges1h = gaugesOf('1h')
+export const counters1h = countersOf('1h')
+export const histograms1h = histogramsOf('1h')
+
+export const requests1d = requestsOf('1d')
+export const ledger1d = ledgerOf('1d')
+export const gauges1d = gaugesOf('1d')
+export const counters1d = countersOf('1d')
+export const histograms1d = histogramsOf('1d')
+
+export const tiers = shelf.table('tiers', {
+  tier: text().primaryKey(),
+  step: interval().notNull(),
+  kept: interval(),
+  closedUntil: time('closed_until'),
+  compactedUntil: time('compacted_until'),
+  droppedUntil: time('dropped_until'),
+})
+
+export const dirty = shelf.table(
+  'dirty',
+  { tier: text().notNull(), app: text().notNull(), bucket: time().notNull() },
+  (row) => [primaryKey({ name: 'dirty_pkey', columns: [row.tier, row.app, row.bucket] })],
 )
 
 export const markerLines = shelf.table(

@@ -26,6 +26,7 @@ const PROGRAMS = [
   'to',
   'aggregate',
   'persist',
+  'compact',
   'drain',
   'send',
   'migrate',
@@ -60,15 +61,19 @@ describe('the command', () => {
     expect(stdout + stderr).toContain(words)
   })
 
-  test.each([[['from', 'raw']], [['persist']], [['run']], [['migrate']], [['drain', 'list']]])(
-    'without a stack %j says how to get one, and exits with 1',
-    (args) => {
-      const { exitCode, stderr } = shelf(args)
-      expect(stderr).toContain('npm start')
-      expect(stderr).toContain('DATABASE_URL')
-      expect(exitCode).toBe(1)
-    },
-  )
+  test.each([
+    [['from', 'raw']],
+    [['persist']],
+    [['run']],
+    [['compact']],
+    [['migrate']],
+    [['drain', 'list']],
+  ])('without a stack %j says how to get one, and exits with 1', (args) => {
+    const { exitCode, stderr } = shelf(args)
+    expect(stderr).toContain('npm start')
+    expect(stderr).toContain('DATABASE_URL')
+    expect(exitCode).toBe(1)
+  })
 
   test('a log that is away exits with 75: try again', () => {
     const { exitCode, stderr } = Bun.spawnSync(
