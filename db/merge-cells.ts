@@ -1,4 +1,4 @@
-/** Adds cells to the rows of the 1m tier. Additive and commutative: the order never matters. */
+/** Adds cells to rows. Additive and commutative: the order never matters. */
 import type { Cells } from '../core/cell.ts'
 import type { Transaction } from './client.ts'
 import { mergeLedger } from './merge-ledger.ts'
@@ -17,23 +17,22 @@ const ROWS_MAX = 500
  */
 export async function mergeCells(sql: Transaction, cells: Cells): Promise<void> {
   await markDirty(sql, cells)
-  await inBatches(sql, cells.counters, mergeCounters)
-  await inBatches(sql, cells.dynos, mergeDynos)
-  await inBatches(sql, cells.gauges, mergeGauges)
-  await inBatches(sql, cells.measures, mergeHistograms)
-  await inBatches(sql, cells.ledger, mergeLedger)
-  await inBatches(sql, cells.markers, mergeMarkers)
-  await inBatches(sql, cells.requests, mergeRequests)
+  await inBatches(cells.counters, (rows) => mergeCounters(sql, '1m', rows))
+  await inBatches(cells.dynos, (rows) => mergeDynos(sql, rows))
+  await inBatches(cells.gauges, (rows) => mergeGauges(sql, '1m', rows))
+  await inBatches(cells.measures, (rows) => mergeHistograms(sql, '1m', rows))
+  await inBatches(cells.ledger, (rows) => mergeLedger(sql, '1m', rows))
+  await inBatches(cells.markers, (rows) => mergeMarkers(sql, rows))
+  await inBatches(cells.requests, (rows) => mergeRequests(sql, '1m', rows))
 }
 
 async function inBatches<Cell>(
-  sql: Transaction,
   cells: ReadonlyMap<string, Cell>,
-  merge: (sql: Transaction, rows: Cell[]) => Promise<void>,
+  merge: (rows: Cell[]) => Promise<void>,
 ): Promise<void> {
   const rows = [...cells].sort(byKey).map(([, cell]) => cell)
   for (let at = 0; at < rows.length; at += ROWS_MAX) {
-    await merge(sql, rows.slice(at, at + ROWS_MAX))
+    await merge(rows.slice(at, at + ROWS_MAX))
   }
 }
 

@@ -1,20 +1,24 @@
-/** Adds cells of the ledger to shelf.ledger_1m. */
+/** Adds cells of the ledger to the rows of a table. */
 import type { LedgerCell } from '../core/cell.ts'
 import { LEDGER_COUNTS } from '../core/ledger.ts'
 import type { Transaction } from './client.ts'
-import { timeToText } from './schema.ts'
+import { type Rows, timeToText } from './schema.ts'
 
 /** As in core/ledger.ts: a sum of counts stops where doubles cease to be exact. */
 const COUNT_MAX = Number.MAX_SAFE_INTEGER
 
 /** Each row stands once in `rows`. */
-export async function mergeLedger(sql: Transaction, rows: readonly LedgerCell[]): Promise<void> {
+export async function mergeLedger(
+  sql: Transaction,
+  into: Rows,
+  rows: readonly LedgerCell[],
+): Promise<void> {
   const columns = LEDGER_COUNTS.map(columnOf)
   const added = columns.map(
     (column) => `${column} = least(ledger.${column} + excluded.${column}, ${COUNT_MAX})`,
   )
   await sql`
-    insert into shelf.ledger_1m as ledger (app, bucket, ${sql.unsafe(columns.join(', '))})
+    insert into ${sql(`shelf.ledger_${into}`)} as ledger (app, bucket, ${sql.unsafe(columns.join(', '))})
     select * from unnest(
       ${rows.map(({ app }) => app)}::text[],
       ${rows.map(({ bucketMs }) => timeToText(bucketMs))}::timestamptz[],

@@ -1,13 +1,17 @@
-/** Adds cells of metrics to shelf.gauges_1m, shelf.counters_1m and shelf.histograms_1m. */
+/** Adds cells of metrics to the rows of tables: gauges, counters, histograms. */
 import type { CounterCell, GaugeCell, MeasureCell, MetricKey } from '../core/cell.ts'
 import { toSparse } from '../core/histogram.ts'
 import type { Transaction } from './client.ts'
-import { histogramToText, timeToText } from './schema.ts'
+import { histogramToText, type Rows, timeToText } from './schema.ts'
 
 /** Each row stands once in `rows`, as in the others. */
-export async function mergeGauges(sql: Transaction, rows: readonly GaugeCell[]): Promise<void> {
+export async function mergeGauges(
+  sql: Transaction,
+  into: Rows,
+  rows: readonly GaugeCell[],
+): Promise<void> {
   await sql`
-    insert into shelf.gauges_1m as gauges
+    insert into ${sql(`shelf.gauges_${into}`)} as gauges
       (app, process, name, source, bucket, count, sum, min, max, last, last_at)
     select * from unnest(
       ${keysOf(sql, rows)},
@@ -31,9 +35,13 @@ export async function mergeGauges(sql: Transaction, rows: readonly GaugeCell[]):
       last_at = greatest(gauges.last_at, excluded.last_at)`
 }
 
-export async function mergeCounters(sql: Transaction, rows: readonly CounterCell[]): Promise<void> {
+export async function mergeCounters(
+  sql: Transaction,
+  into: Rows,
+  rows: readonly CounterCell[],
+): Promise<void> {
   await sql`
-    insert into shelf.counters_1m as counters (app, process, name, source, bucket, sum)
+    insert into ${sql(`shelf.counters_${into}`)} as counters (app, process, name, source, bucket, sum)
     select * from unnest(
       ${keysOf(sql, rows)},
       ${rows.map(({ sum }) => sum)}::double precision[]
@@ -44,10 +52,11 @@ export async function mergeCounters(sql: Transaction, rows: readonly CounterCell
 
 export async function mergeHistograms(
   sql: Transaction,
+  into: Rows,
   rows: readonly MeasureCell[],
 ): Promise<void> {
   await sql`
-    insert into shelf.histograms_1m as histograms (app, process, name, source, bucket, histogram)
+    insert into ${sql(`shelf.histograms_${into}`)} as histograms (app, process, name, source, bucket, histogram)
     select app, process, name, source, bucket, histogram::shelf.histogram
     from unnest(
       ${keysOf(sql, rows)},

@@ -1,13 +1,17 @@
-/** Adds cells of requests to shelf.requests_1m. */
+/** Adds cells of requests to the rows of a table. */
 import type { RequestCell } from '../core/cell.ts'
 import { toSparse } from '../core/histogram.ts'
 import type { Transaction } from './client.ts'
-import { histogramToText, timeToText } from './schema.ts'
+import { histogramToText, type Rows, timeToText } from './schema.ts'
 
 /** Each row stands once in `rows`. */
-export async function mergeRequests(sql: Transaction, rows: readonly RequestCell[]): Promise<void> {
+export async function mergeRequests(
+  sql: Transaction,
+  into: Rows,
+  rows: readonly RequestCell[],
+): Promise<void> {
   await sql`
-    insert into shelf.requests_1m as requests
+    insert into ${sql(`shelf.requests_${into}`)} as requests
       (app, process, bucket, requests, status, service, connect, bytes)
     select app, process, bucket, requests, status::jsonb, service::shelf.histogram,
       connect::shelf.histogram, bytes

@@ -71,7 +71,10 @@ const total = (name?: string) =>
 export const shelf = pgSchema('shelf')
 
 /** Rows of coarser tiers are those of the finer one, merged: all have the same columns. */
-type Tier = '1m' | '10m' | '1h' | '1d'
+export type Tier = '1m' | '10m' | '1h' | '1d'
+
+/** The end of the names of tables that hold rows of cells. */
+export type Rows = Tier
 
 const requestsOf = (tier: Tier) =>
   shelf.table(
