@@ -5,16 +5,17 @@
  * receipt. While a spool drains it is little: Kafka was down then. A log whose clock is more than a
  * minute ahead of the edge's pays it all the time.
  */
-import type { Log, LogRecord } from '../broker/log.ts'
+import type { LogRecord } from '../broker/log.ts'
 import { readBurstHead } from '../core/burst-head.ts'
 import type { Position } from '../core/chunk.ts'
 import { DEDUPE_MS, DEDUPE_OFFSETS } from '../core/dedupe.ts'
 import { LookBack } from '../core/late.ts'
+import type { RawLog } from './raw-source.ts'
 import { RAW } from './topics.ts'
 
 /** What `PartitionAggregator.recall` takes before it takes `records`. */
 export async function lookBack(
-  log: Log,
+  log: RawLog,
   partition: number,
   records: readonly LogRecord[],
   signal?: AbortSignal,
@@ -32,14 +33,14 @@ export async function lookBack(
 }
 
 /** The raw offset at which the window of ids begins for a record. */
-async function windowStart(log: Log, partition: number, at: Position): Promise<number> {
+async function windowStart(log: RawLog, partition: number, at: Position): Promise<number> {
   const recent = await log.offsetAt(RAW, partition, at.timestamp - DEDUPE_MS)
   return Math.max(at.offset - DEDUPE_OFFSETS, recent)
 }
 
 /** Searches the log up to, without, the raw offset `end`. */
 export async function searchLog(
-  log: Log,
+  log: RawLog,
   partition: number,
   search: LookBack,
   end: number,

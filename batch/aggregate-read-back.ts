@@ -1,9 +1,9 @@
 /** Reads what lies in the log before the place where aggregation begins: it may come again. */
-import type { Log } from '../broker/log.ts'
 import type { PartitionAggregator } from '../core/aggregate.ts'
 import type { Position } from '../core/chunk.ts'
 import { isRepartitioned } from '../core/control.ts'
 import { DEDUPE_MS, DEDUPE_OFFSETS } from '../core/dedupe.ts'
+import type { RawLog } from './raw-source.ts'
 import { RAW } from './topics.ts'
 
 /**
@@ -11,7 +11,7 @@ import { RAW } from './topics.ts'
  * the window of ids only those are decoded that say that raw got more partitions.
  */
 export async function readBack(
-  log: Log,
+  log: RawLog,
   partition: number,
   at: Position,
   aggregator: PartitionAggregator,

@@ -5,16 +5,17 @@
 import { connect, type Sql } from '../db/client.ts'
 import {
   COARSER_TIERS,
-  type CoarserTier,
   closeTier,
   plannedWork,
   redoTier,
   type TierWork,
+  unlessBusy,
   watermarkOf,
 } from '../db/tiers.ts'
 import { locateDatabase } from './locate.ts'
 import { patiently, pause } from './loop.ts'
 import { writeOut } from './ndjson.ts'
+import { makePartitionsAhead } from './partitions.ts'
 import { type Program, say, TryAgainError } from './program.ts'
 
 /** Minutes after their end: most of what is late by then is late by seconds, so little is redone. */
@@ -23,9 +24,7 @@ const GRACE_MS = 120_000
 const BUCKETS_MAX = 500
 /** Between two rounds within `shelf run`. */
 const ROUND_MS = 60_000
-/** A writer takes long, and others must not wait behind us. */
-const LOCK_NOT_AVAILABLE = '55P03'
-const BUSY = 'a transaction that writes rows takes too long: nothing new is closed'
+const BUSY = 'a transaction that writes rows takes too long: not all is closed'
 
 export const compact: Program = {
   usage: 'compact',
@@ -85,9 +84,13 @@ export async function compactTiers(
 ): Promise<{ made: number; isBusy: boolean }> {
   const horizonMs = await horizonOf(sql)
   let made = 0
-  let isBusy = false
+  // Where nobody retains, rows that are made here would stand in default partitions.
+  let isBusy = !(await unlessBusy(() => makePartitionsAhead(sql)))
   for (const tier of COARSER_TIERS) {
-    if (horizonMs !== undefined && !(await isClosed(sql, tier, horizonMs))) isBusy = true
+    if (horizonMs !== undefined) {
+      const isClosed = await unlessBusy(() => closeTier(sql, tier, horizonMs))
+      if (!isClosed) isBusy = true
+    }
     while (!signal.aborted) {
       const redone = await redoTier(sql, tier, BUCKETS_MAX)
       if (redone === 0) break
@@ -100,17 +103,6 @@ export async function compactTiers(
 async function horizonOf(sql: Sql): Promise<number | undefined> {
   const watermarkMs = await watermarkOf(sql)
   return watermarkMs === undefined ? undefined : watermarkMs - GRACE_MS
-}
-
-/** Closes what can be; false where a writer was in the way. */
-async function isClosed(sql: Sql, tier: CoarserTier, horizonMs: number): Promise<boolean> {
-  try {
-    await closeTier(sql, tier, horizonMs)
-    return true
-  } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === LOCK_NOT_AVAILABLE) return false
-    throw error
-  }
 }
 
 function lineOf({ tier, buckets, until }: TierWork): string {

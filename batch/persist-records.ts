@@ -11,10 +11,10 @@ import { type Limits, loadLimits } from '../db/limits.ts'
 import { mergeCells } from '../db/merge-cells.ts'
 import { makePartitions } from './partitions.ts'
 import { behind, missingBefore, type Place, placeBehind } from './persist-place.ts'
-import { setting } from './program.ts'
+import { say, setting } from './program.ts'
 
 /** Names that an app may have in a minute; what is over goes to `other`. */
-const LIMITS = {
+export const LIMITS = {
   processes: setting('SHELF_PROCESSES_MAX', 64),
   names: setting('SHELF_NAMES_MAX', 500),
 }
@@ -48,22 +48,27 @@ export async function persistRecords(
   { nextOffset, ifLeased }: PersistOptions,
 ): Promise<boolean> {
   await makePartitions(sql, records)
-  return await sql.begin(async (transaction) => {
+  const passedOver = await sql.begin(async (transaction) => {
     const skip = transaction.unsafe(ifLeased === 'skip' ? 'skip locked' : '')
     const [row] = await transaction<Progress[]>`
       select epoch, next_from as "from", next_part as part, watermark from shelf.progress
       where partition = ${partition} for update ${skip}`
-    if (row === undefined) return false
+    if (row === undefined) return undefined
     const fresh = behind(records, row)
     const limits = await loadLimits(transaction, minutesOf(fresh), LIMITS)
-    await mergeCells(transaction, cellsOf(fresh, row, limits))
+    const passedOver = await mergeCells(transaction, cellsOf(fresh, row, limits))
     await moveTo(transaction, partition, fresh, nextOffset)
-    return true
+    return passedOver
   })
+  if (passedOver !== undefined && passedOver > 0) {
+    // Their rows of the ledger are among them: nowhere else could it be said.
+    say(`persist ${partition}: ${passedOver} cells are older than any tier keeps, and not kept`)
+  }
+  return passedOver !== undefined
 }
 
 /** The minutes of apps whose names are limited. */
-function* minutesOf(records: readonly AggregateRecord[]): Generator<Minute> {
+export function* minutesOf(records: readonly AggregateRecord[]): Generator<Minute> {
   for (const { cells } of records) {
     for (const cell of cells) {
       if ('bucket' in cell) yield { app: cell.app, bucketMs: Date.parse(cell.bucket) }
@@ -72,7 +77,11 @@ function* minutesOf(records: readonly AggregateRecord[]): Generator<Minute> {
 }
 
 /** All that the records hold, names limited in the order of the log: so a replay limits alike. */
-function cellsOf(records: readonly AggregateRecord[], start: Progress, limits: Limits): Cells {
+export function cellsOf(
+  records: readonly AggregateRecord[],
+  start: Progress,
+  limits: Limits,
+): Cells {
   const cells = new Cells()
   let place: Place = start
   let beforeMs = start.watermark?.getTime()

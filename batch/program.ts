@@ -7,6 +7,7 @@ export const EXIT = { done: 0, failed: 1, usage: 2, tryAgain: 75 } as const
 export interface Option {
   type: 'string' | 'boolean'
   short?: string
+  /** It may be given several times. */
   multiple?: boolean
   /** What stands for the value in the help: `URL`. */
   value?: string
@@ -18,6 +19,8 @@ export type Options = Record<string, Option>
 export interface Arguments {
   /** Options of type string that were given. */
   text: Record<string, string | undefined>
+  /** Options of type string that may be given several times, and were. */
+  texts: Record<string, string[] | undefined>
   /** Options of type boolean that were given. */
   flags: Record<string, boolean>
   positionals: string[]
@@ -47,8 +50,8 @@ export class TryAgainError extends Error {
 
 export function parseProgramArgs(program: Program, argv: string[]): Arguments {
   const options: ParseArgsOptionsConfig = {}
-  for (const [name, { type, short }] of Object.entries(program.options)) {
-    options[name] = short === undefined ? { type } : { type, short }
+  for (const [name, { type, short, multiple = false }] of Object.entries(program.options)) {
+    options[name] = short === undefined ? { type, multiple } : { type, short, multiple }
   }
   let parsed: ReturnType<typeof parseArgs>
   try {
@@ -60,10 +63,11 @@ export function parseProgramArgs(program: Program, argv: string[]): Arguments {
   const [least, most] = program.positionals ?? [0, 0]
   if (positionals.length < least) throw new UsageError(`usage: shelf ${program.usage}`)
   if (positionals.length > most) throw new UsageError(`unexpected argument ${positionals[most]}`)
-  const args: Arguments = { text: {}, flags: {}, positionals }
+  const args: Arguments = { text: {}, texts: {}, flags: {}, positionals }
   for (const [name, value] of Object.entries(parsed.values)) {
     if (typeof value === 'string') args.text[name] = value
     else if (value === true) args.flags[name] = true
+    else if (Array.isArray(value)) args.texts[name] = value.map(String)
   }
   return args
 }

@@ -1,5 +1,5 @@
 /** Whether a raw log is the one that a place in it was taken from. */
-import type { Log } from '../broker/log.ts'
+import type { RawLog } from './raw-source.ts'
 import { RAW } from './topics.ts'
 
 /**
@@ -10,7 +10,7 @@ import { RAW } from './topics.ts'
  * @param watermarkMs log time of the last record before it, Unix ms
  */
 export async function isSameLog(
-  log: Log,
+  log: RawLog,
   partition: number,
   place: number,
   watermarkMs: number,

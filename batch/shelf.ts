@@ -49,6 +49,18 @@ const programs: Record<string, { summary: string; load: () => Promise<Program> }
     summary: 'make the coarser tiers from the minutes',
     load: async () => (await import('./compact.ts')).compact,
   },
+  retain: {
+    summary: 'make partitions ahead, and drop what is no longer kept',
+    load: async () => (await import('./retain.ts')).retain,
+  },
+  archive: {
+    summary: 'copy closed hours of the raw log to S3 or a folder',
+    load: async () => (await import('./archive.ts')).archive,
+  },
+  backfill: {
+    summary: 'make rows of a time range again from the raw log',
+    load: async () => (await import('./backfill.ts')).backfill,
+  },
   drain: {
     summary: 'issue, list and revoke drains',
     load: async () => (await import('./drain.ts')).drain,

@@ -3,7 +3,8 @@
  * goes to `other`. Names are let in as they come, beginning with those that have rows already.
  */
 import type { Transaction } from './client.ts'
-import { timeToText } from './schema.ts'
+import { type Rows, timeToText } from './schema.ts'
+import { holdTiers } from './tiers.ts'
 
 /** Where values of names over the limit stand. */
 const OTHER = 'other'
@@ -16,6 +17,12 @@ const FREE_NAME =
   '^(memory_(total|rss|cache|swap|pgpgin|pgpgout|quota|running)|load_avg_(1|5|15)m' +
   '|[HRL][0-9]{1,3}|exit[.][0-9]{1,3}|other)$'
 const isFreeName = new RegExp(FREE_NAME)
+
+/** A minute of an app, or a longer bucket of a coarser tier. It starts then, Unix ms. */
+interface Bucket {
+  app: string
+  bucketMs: number
+}
 
 /** At most how many of each an app may have in a minute. */
 export interface LimitsMax {
@@ -37,11 +44,12 @@ interface Admitted {
 /** What is let in. The same questions in the same order have the same answers. */
 export class Limits {
   private readonly admitted = new Map<string, Admitted>()
-  private readonly max: LimitsMax
 
-  constructor(max: LimitsMax) {
-    this.max = max
-  }
+  /** @param bucketOf the start of the bucket whose names count for a minute (both Unix ms) */
+  constructor(
+    private readonly max: LimitsMax,
+    private readonly bucketOf: (bucketMs: number) => number,
+  ) {}
 
   /** The process type under which a value stands: itself, or `other`. */
   process(app: string, bucketMs: number, process: string): string {
@@ -73,7 +81,7 @@ export class Limits {
   }
 
   private of(app: string, bucketMs: number): Admitted {
-    const key = `${bucketMs}\n${app}`
+    const key = `${this.bucketOf(bucketMs)}\n${app}`
     let admitted = this.admitted.get(key)
     if (admitted === undefined) {
       admitted = { processes: new Set(), metrics: new Set() }
@@ -92,22 +100,41 @@ function admit(names: Set<string>, name: string, max: number): boolean {
 
 /**
  * The limits for the minutes (Unix ms) of apps that are `touched`, beginning with what the tables
- * hold of them. Nobody else may write to these apps until the transaction ends.
+ * hold of them: those named `rows`, or else those of the finest tier that keeps the minute, by its
+ * buckets. Nobody else may write to these apps until the transaction ends.
  */
 export async function loadLimits(
   sql: Transaction,
-  touched: Iterable<{ app: string; bucketMs: number }>,
+  touched: Iterable<Bucket>,
   max: LimitsMax,
+  rows?: Rows,
 ): Promise<Limits> {
-  const limits = new Limits(max)
-  const minutes = [...new Map([...touched].map((at) => [`${at.bucketMs}\n${at.app}`, at])).values()]
-  if (minutes.length === 0) return limits
+  const placeOf = rows === undefined ? await holdTiers(sql) : undefined
+  const limits = new Limits(max, (bucketMs) => placeOf?.(bucketMs)?.bucketMs ?? bucketMs)
+  const buckets = new Map<Rows, Map<string, Bucket>>()
+  for (const { app, bucketMs: minuteMs } of touched) {
+    const place = placeOf?.(minuteMs)
+    const from = rows ?? place?.tier
+    if (from === undefined) continue
+    const bucketMs = place?.bucketMs ?? minuteMs
+    const some = buckets.get(from) ?? new Map<string, Bucket>()
+    buckets.set(from, some.set(`${bucketMs}\n${app}`, { app, bucketMs }))
+  }
+  for (const [from, some] of buckets) await restoreFrom(sql, from, [...some.values()], limits)
+  return limits
+}
 
+async function restoreFrom(
+  sql: Transaction,
+  from: Rows,
+  buckets: readonly Bucket[],
+  limits: Limits,
+): Promise<void> {
   const rows = await sql<{ n: number; processes: string[]; metrics: string[] }[]>`
     select t.n::integer as n, found.processes, found.metrics
     from unnest(
-      ${minutes.map(({ app }) => app)}::text[],
-      ${minutes.map(({ bucketMs }) => timeToText(bucketMs))}::timestamptz[]
+      ${buckets.map(({ app }) => app)}::text[],
+      ${buckets.map(({ bucketMs }) => timeToText(bucketMs))}::timestamptz[]
     ) with ordinality t (app, bucket, n)
     cross join lateral (
       select
@@ -115,23 +142,22 @@ export async function loadLimits(
         coalesce(array_agg(distinct m.name || chr(10) || m.source)
           filter (where m.source <> '' or m.name !~ ${FREE_NAME}), '{}') as metrics
       from (
-        select c.process, c.name, c.source from shelf.counters_1m c
+        select c.process, c.name, c.source from ${sql(`shelf.counters_${from}`)} c
         where c.app = t.app and c.bucket = t.bucket
         union all
-        select g.process, g.name, g.source from shelf.gauges_1m g
+        select g.process, g.name, g.source from ${sql(`shelf.gauges_${from}`)} g
         where g.app = t.app and g.bucket = t.bucket
         union all
-        select h.process, h.name, h.source from shelf.histograms_1m h
+        select h.process, h.name, h.source from ${sql(`shelf.histograms_${from}`)} h
         where h.app = t.app and h.bucket = t.bucket
         union all
-        select r.process, null, null from shelf.requests_1m r
+        select r.process, null, null from ${sql(`shelf.requests_${from}`)} r
         where r.app = t.app and r.bucket = t.bucket
       ) m
       having count(*) > 0
     ) found`
   for (const { n, processes, metrics } of rows) {
-    const minute = minutes[n - 1]
-    if (minute !== undefined) limits.restore(minute.app, minute.bucketMs, processes, metrics)
+    const bucket = buckets[n - 1]
+    if (bucket !== undefined) limits.restore(bucket.app, bucket.bucketMs, processes, metrics)
   }
-  return limits
 }

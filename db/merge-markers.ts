@@ -11,9 +11,13 @@ const DYNO_CHARS_MAX = 100
 const TEXT_CHARS_MAX = 400
 
 /** The same line twice is one row. Of two that differ in who did it, one that says so stays. */
-export async function mergeMarkers(sql: Transaction, rows: readonly MarkerCell[]): Promise<void> {
+export async function mergeMarkers(
+  sql: Transaction,
+  into: 'marker_lines' | 'marker_lines_staged',
+  rows: readonly MarkerCell[],
+): Promise<void> {
   await sql`
-    insert into shelf.marker_lines as lines (app, time, kind, process, dyno, text, by)
+    insert into ${sql(`shelf.${into}`)} as lines (app, time, kind, process, dyno, text, by)
     select app, time, kind, process, left(dyno, ${DYNO_CHARS_MAX}), left(text, ${TEXT_CHARS_MAX}),
       max(by)
     from unnest(
@@ -33,9 +37,13 @@ export async function mergeMarkers(sql: Transaction, rows: readonly MarkerCell[]
 }
 
 /** An instance was there from the first sighting to the last. */
-export async function mergeDynos(sql: Transaction, rows: readonly DynoCell[]): Promise<void> {
+export async function mergeDynos(
+  sql: Transaction,
+  into: 'dynos' | 'dynos_staged',
+  rows: readonly DynoCell[],
+): Promise<void> {
   await sql`
-    insert into shelf.dynos as dynos (app, dyno, instance, first_at, last_at)
+    insert into ${sql(`shelf.${into}`)} as dynos (app, dyno, instance, first_at, last_at)
     select app, left(dyno, ${DYNO_CHARS_MAX}), left(instance, ${DYNO_CHARS_MAX}), min(first_at),
       max(last_at)
     from unnest(

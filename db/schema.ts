@@ -73,10 +73,10 @@ export const shelf = pgSchema('shelf')
 /** Rows of coarser tiers are those of the finer one, merged: all have the same columns. */
 export type Tier = '1m' | '10m' | '1h' | '1d'
 
-/** The end of the names of tables that hold rows of cells. */
-export type Rows = Tier
+/** The end of the names of tables that hold rows of cells; those of a backfill are staged first. */
+export type Rows = Tier | 'staged'
 
-const requestsOf = (tier: Tier) =>
+const requestsOf = (tier: Rows) =>
   shelf.table(
     `requests_${tier}`,
     {
@@ -94,7 +94,7 @@ const requestsOf = (tier: Tier) =>
     ],
   )
 
-const ledgerOf = (tier: Tier) =>
+const ledgerOf = (tier: Rows) =>
   shelf.table(
     `ledger_${tier}`,
     {
@@ -133,7 +133,7 @@ const metric = () => ({
 const metricKey = (name: string, row: Record<keyof ReturnType<typeof metric>, AnyPgColumn>) =>
   primaryKey({ name, columns: [row.app, row.bucket, row.process, row.name, row.source] })
 
-const gaugesOf = (tier: Tier) =>
+const gaugesOf = (tier: Rows) =>
   shelf.table(
     `gauges_${tier}`,
     {
@@ -150,10 +150,10 @@ const gaugesOf = (tier: Tier) =>
 
 const counters = () => ({ ...metric(), sum: doublePrecision().notNull() })
 
-const countersOf = (tier: Tier) =>
+const countersOf = (tier: Rows) =>
   shelf.table(`counters_${tier}`, counters(), (row) => [metricKey(`counters_${tier}_pkey`, row)])
 
-const histogramsOf = (tier: Tier) =>
+const histogramsOf = (tier: Rows) =>
   shelf.table(`histograms_${tier}`, { ...metric(), histogram: histogram().notNull() }, (row) => [
     metricKey(`histograms_${tier}_pkey`, row),
   ])
@@ -185,6 +185,12 @@ export const gauges1d = gaugesOf('1d')
 export const counters1d = countersOf('1d')
 export const histograms1d = histogramsOf('1d')
 
+export const requestsStaged = requestsOf('staged')
+export const ledgerStaged = ledgerOf('staged')
+export const gaugesStaged = gaugesOf('staged')
+export const countersStaged = countersOf('staged')
+export const histogramsStaged = histogramsOf('staged')
+
 export const tiers = shelf.table('tiers', {
   tier: text().primaryKey(),
   step: interval().notNull(),
@@ -200,43 +206,64 @@ export const dirty = shelf.table(
   (row) => [primaryKey({ name: 'dirty_pkey', columns: [row.tier, row.app, row.bucket] })],
 )
 
-export const markerLines = shelf.table(
-  'marker_lines',
-  {
-    app: text().notNull(),
-    time: time().notNull(),
-    kind: text().notNull(),
-    process: text().notNull().default(''),
-    dyno: text().notNull().default(''),
-    text: text().notNull().default(''),
-    by: text().notNull().default(''),
-  },
-  (row) => [
-    primaryKey({
-      name: 'marker_lines_pkey',
-      columns: [row.app, row.time, row.kind, row.process, row.dyno, row.text],
-    }),
-    index('marker_lines_kind').on(row.app, row.kind, row.process, row.time),
-    index('marker_lines_changes')
-      .on(row.app, row.time, row.kind)
-      .where(sql`${row.kind} in ('deploy', 'rollback', 'config', 'addon', 'release')`),
-  ],
-)
+const markerLine = () => ({
+  app: text().notNull(),
+  time: time().notNull(),
+  kind: text().notNull(),
+  process: text().notNull().default(''),
+  dyno: text().notNull().default(''),
+  text: text().notNull().default(''),
+  by: text().notNull().default(''),
+})
 
-export const dynos = shelf.table(
-  'dynos',
-  {
-    app: text().notNull(),
-    dyno: text().notNull(),
-    instance: text().notNull(),
-    firstAt: time('first_at').notNull(),
-    lastAt: time('last_at').notNull(),
-  },
-  (row) => [
-    primaryKey({ name: 'dynos_pkey', columns: [row.app, row.dyno, row.instance] }),
-    index('dynos_first_at').on(row.app, row.firstAt),
-  ],
-)
+const markerKey = (name: string, row: Record<keyof ReturnType<typeof markerLine>, AnyPgColumn>) =>
+  primaryKey({ name, columns: [row.app, row.time, row.kind, row.process, row.dyno, row.text] })
+
+export const markerLines = shelf.table('marker_lines', markerLine(), (row) => [
+  markerKey('marker_lines_pkey', row),
+  index('marker_lines_time').using('brin', row.time),
+  index('marker_lines_kind').on(row.app, row.kind, row.process, row.time),
+  index('marker_lines_changes')
+    .on(row.app, row.time, row.kind)
+    .where(sql`${row.kind} in ('deploy', 'rollback', 'config', 'addon', 'release')`),
+])
+
+export const markerLinesStaged = shelf.table('marker_lines_staged', markerLine(), (row) => [
+  markerKey('marker_lines_staged_pkey', row),
+])
+
+const dyno = () => ({
+  app: text().notNull(),
+  dyno: text().notNull(),
+  instance: text().notNull(),
+  firstAt: time('first_at').notNull(),
+  lastAt: time('last_at').notNull(),
+})
+
+export const dynos = shelf.table('dynos', dyno(), (row) => [
+  primaryKey({ name: 'dynos_pkey', columns: [row.app, row.dyno, row.instance] }),
+  index('dynos_first_at').on(row.app, row.firstAt),
+])
+
+export const dynosStaged = shelf.table('dynos_staged', dyno(), (row) => [
+  primaryKey({ name: 'dynos_staged_pkey', columns: [row.app, row.dyno, row.instance] }),
+])
+
+export const backfill = shelf.table('backfill', {
+  run: text().primaryKey(),
+  arguments: text().notNull(),
+  since: time().notNull(),
+  until: time().notNull(),
+  doneUntil: time('done_until').notNull(),
+  startedAt: time('started_at').notNull().defaultNow(),
+})
+
+export const backfillProgress = shelf.table('backfill_progress', {
+  partition: integer().primaryKey(),
+  epoch: integer().notNull(),
+  nextFrom: bigint('next_from', { mode: 'number' }).notNull(),
+  nextPart: integer('next_part').notNull(),
+})
 
 export const progress = shelf.table('progress', {
   partition: integer().primaryKey(),

@@ -1,12 +1,30 @@
 /** The coarser tiers: marking what becomes stale, closing buckets, and making them from finer ones. */
 import type { Cells } from '../core/cell.ts'
 import type { Sql, Transaction } from './client.ts'
-import { timeToText } from './schema.ts'
+import { type Tier, timeToText } from './schema.ts'
 
 /** From the finest on: each is made from the one before, the first from 1m. */
 export const COARSER_TIERS = ['10m', '1h', '1d'] as const
 
 export type CoarserTier = (typeof COARSER_TIERS)[number]
+
+/** The tier whose rows hold a time (Unix ms), and where its bucket starts; undefined for none. */
+export type PlaceOf = (timeMs: number) => { tier: Tier; bucketMs: number } | undefined
+
+/**
+ * Finds the finest tier that keeps a time. What it says stays true until the transaction ends:
+ * nobody drops meanwhile.
+ */
+export async function holdTiers(sql: Transaction): Promise<PlaceOf> {
+  const tiers = await sql<{ tier: Tier; stepMs: number; droppedMs: number | null }[]>`
+    select tier, step_ms as "stepMs", dropped_ms as "droppedMs" from shelf.hold_tiers()`
+  return (timeMs) => {
+    const finest = tiers.find(({ droppedMs }) => droppedMs === null || droppedMs <= timeMs)
+    if (finest === undefined) return undefined
+    const { tier, stepMs } = finest
+    return { tier, bucketMs: Math.floor(timeMs / stepMs) * stepMs }
+  }
+}
 
 /**
  * Marks the closed buckets that these cells lie in. Called before their rows are written, in the
@@ -86,4 +104,19 @@ export async function watermarkOf(sql: Sql): Promise<number | undefined> {
   const [row] = await sql<{ watermark: Date | null }[]>`
     select min(watermark) as watermark from shelf.progress`
   return row?.watermark?.getTime()
+}
+
+/** A transaction takes long, and others must not wait behind us. */
+const LOCK_NOT_AVAILABLE = '55P03'
+
+/** Does what may have to wait for others; false where they took longer than we may wait. */
+export async function unlessBusy(work: () => Promise<unknown>): Promise<boolean> {
+  try {
+    await work()
+    return true
+  } catch (error) {
+    const isBusy = error instanceof Error && 'code' in error && error.code === LOCK_NOT_AVAILABLE
+    if (isBusy) return false
+    throw error
+  }
 }

@@ -27,6 +27,9 @@ const PROGRAMS = [
   'aggregate',
   'persist',
   'compact',
+  'retain',
+  'archive',
+  'backfill',
   'drain',
   'send',
   'migrate',
@@ -55,6 +58,7 @@ describe('the command', () => {
     [['send'], 'usage: shelf send'],
     [['send', 'no-such-file'], 'there is no file no-such-file'],
     [['send', 'LICENSE', '--rate', 'fast'], '--rate takes a whole number'],
+    [['archive'], 'set SHELF_ARCHIVE to s3://bucket/prefix, or to a folder'],
   ])('wrong usage %j exits with 2 and says why', (args, words) => {
     const { exitCode, stdout, stderr } = shelf(args)
     expect(exitCode).toBe(2)
@@ -66,6 +70,7 @@ describe('the command', () => {
     [['persist']],
     [['run']],
     [['compact']],
+    [['retain']],
     [['migrate']],
     [['drain', 'list']],
   ])('without a stack %j says how to get one, and exits with 1', (args) => {

@@ -211,16 +211,14 @@ onEachPostgres((newDatabase) => {
   }
 
   test('only the days asked for are read', async () => {
-    const plan = await sql`
-      explain (costs off) select * from shelf.request_stats('shop',
-        '2026-11-23 00:00Z', '2026-11-24 00:00Z') where process = 'web'`
-    const text = plan.map((line) => line['QUERY PLAN']).join('\n')
-    expect(text.match(/(requests|ledger)_1m_\d+ /g)?.toSorted()).toEqual([
-      'ledger_1m_20261123 ',
-      'requests_1m_20261123 ',
-    ])
-    expect(text).not.toContain('default')
-    // The process is looked up in the key, not filtered from what was merged.
-    expect(text).toMatch(/Cond: .*app = 'shop'.*process = 'web'/)
+    const read = await sql.begin(async (transaction) => {
+      await transaction`
+        select * from shelf.request_stats('shop', '2026-11-23 00:00Z', '2026-11-24 00:00Z')`
+      // A plan holds the tables that it has.
+      return await transaction`
+        select relname as name from pg_locks join pg_class c on c.oid = relation
+        where pid = pg_backend_pid() and relkind = 'r' and relispartition order by 1`
+    })
+    expect(read.map(({ name }) => name)).toEqual(['ledger_1m_20261123', 'requests_1m_20261123'])
   })
 })

@@ -149,6 +149,29 @@ onEachPostgres((newDatabase) => {
     expect(rows.map((row) => row.place)).toEqual([outside, inside, inside, outside])
   })
 
+  test('a partition is a day, week, month or year by its tier, in UTC', async () => {
+    const other = connect(url, { max: 1, settings: { TimeZone: 'Pacific/Auckland' } })
+    for (const tier of ['10m', '1h', '1d']) {
+      const [row] = await other`
+        select shelf.make_partitions('2024-03-01', '2024-04-01', ${tier}) as n`
+      expect(row?.n).toBe(TABLES.length * (tier === '10m' ? 5 : 1))
+    }
+    await other.end()
+    const weeks = ['20240226', '20240304', '20240311', '20240318', '20240325']
+    expect(await partitions('ledger_10m_2024%')).toEqual(weeks.map((week) => `ledger_10m_${week}`))
+    expect(await partitions('ledger_1h_2024%')).toEqual(['ledger_1h_20240301'])
+    expect(await partitions('ledger_1d_2024%')).toEqual(['ledger_1d_20240101'])
+    const bounds = await sql`
+      select pg_get_expr(relpartbound, oid) as bound from pg_class
+      where relname in ('ledger_10m_20240325', 'ledger_1h_20240301', 'ledger_1d_20240101')
+      order by relname`
+    expect(bounds.map((row) => row.bound)).toEqual([
+      "FOR VALUES FROM ('2024-03-25 00:00:00+00') TO ('2024-04-01 00:00:00+00')",
+      "FOR VALUES FROM ('2024-01-01 00:00:00+00') TO ('2025-01-01 00:00:00+00')",
+      "FOR VALUES FROM ('2024-03-01 00:00:00+00') TO ('2024-04-01 00:00:00+00')",
+    ])
+  })
+
   test('rows that came before their partition move into it, also while others write', async () => {
     let isMade = false
     const write = async (app: string) => {
@@ -199,9 +222,11 @@ onEachPostgres((newDatabase) => {
     })
   }
 
-  test('more than 400 days at once are refused, with words', async () => {
+  test('more than 400 days at once are refused, with words, and other tiers', async () => {
     const asked = sql`select shelf.make_partitions('2014-01-01', '2026-01-01')`.execute()
     await expect(asked).rejects.toThrow('make_partitions makes at most 400 days at once, not 4383')
     expect(await partitions('%1m_2014%')).toEqual([])
+    const tier = sql`select shelf.make_partitions('2014-01-01', '2014-01-02', '5m')`.execute()
+    await expect(tier).rejects.toThrow('there is no tier 5m')
   })
 })

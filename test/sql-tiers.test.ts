@@ -2,9 +2,11 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'bun:test'
 import fc from 'fast-check'
 import { migrate } from '../batch/migrate.ts'
+import { deleteOldRows } from '../batch/retain-delete.ts'
+import { dropTables, giveUp } from '../batch/retain-drop.ts'
 import { connect, type Sql } from '../db/client.ts'
 import { mergeCells } from '../db/merge-cells.ts'
-import { COARSER_TIERS, type CoarserTier, closeTier, redoTier } from '../db/tiers.ts'
+import { COARSER_TIERS, type CoarserTier, closeTier, redoTier, unlessBusy } from '../db/tiers.ts'
 import { onEachPostgres } from './sql-server.ts'
 import { cellsOf, type Event, rowsIn, rowsOf, STEP_MS, type Tier } from './tiers.ts'
 
@@ -14,10 +16,14 @@ const RANGE_MS = 50 * HOUR_MS
 const TIERS: Tier[] = ['1m', ...COARSER_TIERS]
 const KINDS = ['counters', 'gauges', 'histograms', 'ledger', 'requests']
 
+const YEARS_MS = 3 * 366 * 24 * HOUR_MS
+const NEVER = new AbortController().signal
+
 /** Near each other, so that many meet in a bucket, and far. */
 const timeMs = fc.oneof(
   fc.integer({ min: START_MS, max: START_MS + 1_200_000 }),
   fc.integer({ min: START_MS, max: START_MS + RANGE_MS - 1 }),
+  fc.integer({ min: START_MS, max: START_MS + YEARS_MS - 1 }),
 )
 
 const event: fc.Arbitrary<Event> = fc.record({
@@ -38,21 +44,29 @@ type Step =
   | { do: 'compact'; untilMs: number }
   | { do: 'close'; tier: CoarserTier; untilMs: number }
   | { do: 'redo' | 'die'; tier: CoarserTier; most: number }
+  | { do: 'retain'; untilMs: number }
+  | { do: 'giveUp'; untilMs: number }
+  | { do: 'make'; tier: Tier; timeMs: number }
 
 const most = fc.integer({ min: 1, max: 5 })
 
 const step: fc.Arbitrary<Step> = fc.oneof(
-  fc.record({
-    do: fc.constant('write' as const),
-    events: fc.array(event, { minLength: 1, maxLength: 6 }),
-  }),
-  fc.record({ do: fc.constant('compact' as const), untilMs: timeMs }),
+  {
+    weight: 3,
+    arbitrary: fc.record({
+      do: fc.constant('write' as const),
+      events: fc.array(event, { minLength: 1, maxLength: 6 }),
+    }),
+  },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant('compact' as const), untilMs: timeMs }) },
   fc.record({ do: fc.constant('close' as const), tier, untilMs: timeMs }),
   fc.record({ do: fc.constantFrom('redo' as const, 'die' as const), tier, most }),
+  fc.record({ do: fc.constantFrom('retain' as const, 'giveUp' as const), untilMs: timeMs }),
+  fc.record({ do: fc.constant('make' as const), tier: fc.constantFrom(...TIERS), timeMs }),
 )
 
 /** Groups of steps; those of a group run at the same time. */
-const groups = fc.array(fc.array(step, { minLength: 1, maxLength: 5 }), { maxLength: 8 })
+const groups = fc.array(fc.array(step, { minLength: 1, maxLength: 5 }), { maxLength: 10 })
 
 const at = (timeMs: number, more: Partial<Event> = {}): Event => ({
   ...{ app: 'shop', process: 'web', timeMs, serviceMs: 7, status: 200, bytes: 10 },
@@ -67,7 +81,6 @@ onEachPostgres((newDatabase) => {
     url = await newDatabase()
     await migrate(url)
     sql = connect(url, { max: 6 })
-    await sql`select shelf.make_partitions('2026-11-20', '2026-11-22')`
   })
   afterAll(() => sql.end())
 
@@ -75,9 +88,11 @@ onEachPostgres((newDatabase) => {
     await sql.unsafe(
       `${TIERS.flatMap((tier) => KINDS.map((kind) => `delete from shelf.${kind}_${tier};`)).join('')}
       delete from shelf.dirty; delete from shelf.progress;
+      update shelf.tiers set dropped_until = null, kept = '0 days';
       update shelf.tiers set closed_until = '-infinity', compacted_until = '-infinity'
       where tier <> '1m'`,
     )
+    await sql`select shelf.make_partitions('2026-11-20', '2026-11-22')`
   }
   beforeEach(reset)
 
@@ -108,6 +123,22 @@ onEachPostgres((newDatabase) => {
     return row?.until
   }
 
+  const giveUpAt = (untilMs: number) => unlessBusy(() => giveUp(sql, new Date(untilMs)))
+
+  /** Drops and deletes what was given up, by whoever. */
+  const sweep = async () => {
+    await dropTables(sql, NEVER)
+    await deleteOldRows(sql, NEVER)
+  }
+
+  /** Until when a tier was dropped, Unix ms. */
+  const droppedMs = async (tier: Tier) => {
+    const [row] = await sql<{ untilMs: number }[]>`
+      select coalesce(1000 * extract(epoch from dropped_until), 0)::float8 as "untilMs"
+      from shelf.tiers where tier = ${tier}`
+    return row?.untilMs ?? 0
+  }
+
   /** What readers may take as it is, is as the events are. */
   const expectNothingStale = async (events: readonly Event[]) => {
     const dirty = new Set(await marks())
@@ -115,17 +146,22 @@ onEachPostgres((newDatabase) => {
       const [row] = await sql<{ untilS: number }[]>`
         select extract(epoch from compacted_until)::float8 as "untilS" from shelf.tiers
         where tier = ${tier}`
+      const keptMs = await droppedMs(tier)
       const ready = events.filter(({ app, timeMs }) => {
         const bucketMs = Math.floor(timeMs / STEP_MS[tier]) * STEP_MS[tier]
         const mark = `${tier} ${app} ${new Date(bucketMs).toISOString()}`
-        return bucketMs < (row?.untilS ?? 0) * 1000 && !dirty.has(mark)
+        return bucketMs >= keptMs && bucketMs < (row?.untilS ?? 0) * 1000 && !dirty.has(mark)
       })
       expect(await rowsIn(sql, tier, true)).toEqual(rowsOf(ready, tier))
     }
   }
 
   const expectAll = async (events: readonly Event[]) => {
-    for (const tier of TIERS) expect(await rowsIn(sql, tier)).toEqual(rowsOf(events, tier))
+    for (const tier of TIERS) {
+      const keptMs = await droppedMs(tier)
+      const kept = events.filter(({ timeMs }) => timeMs >= keptMs)
+      expect(await rowsIn(sql, tier)).toEqual(rowsOf(kept, tier))
+    }
   }
 
   /** Returns when a session is as `condition` on pg_stat_activity says. */
@@ -158,6 +194,12 @@ onEachPostgres((newDatabase) => {
     }
     if (step.do === 'close') return closeTier(sql, step.tier, step.untilMs).catch(ignoreBusy)
     if (step.do === 'redo') return redoTier(sql, step.tier, step.most)
+    if (step.do === 'make') {
+      const day = new Date(step.timeMs).toISOString().slice(0, 10)
+      return sql`select shelf.make_partitions(${day}::date, ${day}::date + 1, ${step.tier})`
+    }
+    if (step.do === 'giveUp') return giveUpAt(step.untilMs)
+    if (step.do === 'retain') return giveUpAt(step.untilMs).then(sweep)
     return sql
       .begin(async (transaction) => {
         await transaction`select shelf.redo_buckets(${step.tier}, ${step.most})`
@@ -176,13 +218,14 @@ onEachPostgres((newDatabase) => {
           for (const step of steps) if (step.do === 'write') events.push(...step.events)
           await expectNothingStale(events)
         }
-        await close(START_MS + 3 * 24 * HOUR_MS)
+        await close(START_MS + YEARS_MS + 366 * 24 * HOUR_MS)
         await Promise.all([redoAll(3), redoAll(3)])
         await redoAll()
+        await sweep()
         expect(await marks()).toEqual([])
         await expectAll(events)
       }),
-      { numRuns: 25 },
+      { numRuns: 30 },
     )
   })
 

@@ -55,10 +55,15 @@ export function cellsOf(events: readonly Event[]): Cells {
 
 /** The rows of a tier, one a line, as `rowsIn` prints them. */
 export function rowsOf(events: readonly Event[], tier: Tier): string[] {
+  return rowsOfStep(events, STEP_MS[tier])
+}
+
+/** The same for buckets of any length, ms. */
+export function rowsOfStep(events: readonly Event[], stepMs: number): string[] {
   const all = new Cells()
   const floor = <Cell extends { bucketMs: number }>(cell: Cell): Cell => ({
     ...cell,
-    bucketMs: Math.floor(cell.bucketMs / STEP_MS[tier]) * STEP_MS[tier],
+    bucketMs: Math.floor(cell.bucketMs / stepMs) * stepMs,
   })
   for (const event of events) {
     const { requests, gauges, counters, measures, ledger } = cellsOf([event])
@@ -102,12 +107,21 @@ export async function rowsIn(sql: Sql, tier: Tier, closed = false): Promise<stri
   const where = sql.unsafe(
     closed
       ? `where bucket < (select compacted_until from shelf.tiers where tier = '${tier}')
+          and bucket >= (select coalesce(dropped_until, '-infinity') from shelf.tiers
+            where tier = '${tier}')
           and not exists (select from shelf.dirty d
             where d.tier = '${tier}' and d.app = t.app and d.bucket = t.bucket)`
       : '',
   )
+  return await rowsFrom(sql, (kind) => sql`from shelf.${sql.unsafe(`${kind}_${tier}`)} t ${where}`)
+}
+
+/** The rows of all kinds, one a line, each from what `from` says. */
+export async function rowsFrom(
+  sql: Sql,
+  from: (kind: string) => ReturnType<Sql>,
+): Promise<string[]> {
   const bucket = sql`(extract(epoch from bucket) * 1000)::float8`
-  const from = (kind: string) => sql`from shelf.${sql.unsafe(`${kind}_${tier}`)} t ${where}`
   const requests = await sql`
     select 'requests', app, ${bucket} as bucket, process, requests, bytes, status, service, connect
     ${from('requests')}`.values()
