@@ -54,7 +54,14 @@ export async function lockBackfill(
     const session = await sql.reserve()
     const [row] = await session<{ taken: boolean }[]>`
       select pg_try_advisory_lock(hashtextextended('shelf.backfill', 0)) as taken`
-    if (row?.taken === true) return unlock
+    if (row?.taken === true) {
+      // Said, as the server takes a moment to notice that a session has ended. Where it is gone, so
+      // is the lock.
+      return async () => {
+        await session`select pg_advisory_unlock_all()`.catch(() => {})
+        await unlock()
+      }
+    }
   } catch (error) {
     await unlock()
     throw error
