@@ -1,6 +1,10 @@
 /** The one backfill that there may be: what it was asked for, and how far it came. */
 import { connect, type Sql, type Transaction } from './client.ts'
 import { timeToText } from './schema.ts'
+import { unlessBusy } from './tiers.ts'
+
+/** A session that has ended is gone from the server within this. */
+const LOCK_WAIT_MS = 2000
 
 /** Tables that are emptied together, at the beginning and at the end. */
 const TABLES = [
@@ -41,27 +45,22 @@ export class JobGoneError extends Error {
 
 /**
  * Takes the lock that the one at work holds, on a connection of its own, which nobody asks for
- * anything else: so it is not closed for being idle or old.
- * @returns what gives it back; undefined where another session has it
+ * anything else: so it is not closed for being idle or old. It waits a moment for it: the server
+ * takes as long to notice that the session of one that has ended is gone.
+ * @returns what gives it back, also where the server is gone; undefined where another session has it
  */
 export async function lockBackfill(
   databaseUrl: string,
 ): Promise<(() => Promise<void>) | undefined> {
-  const settings = { application_name: 'shelf backfill lock' }
+  const settings = { application_name: 'shelf backfill lock', lock_timeout: `${LOCK_WAIT_MS}ms` }
   const sql = connect(databaseUrl, { max: 1, settings })
   const unlock = () => sql.end({ timeout: 1 })
   try {
     const session = await sql.reserve()
-    const [row] = await session<{ taken: boolean }[]>`
-      select pg_try_advisory_lock(hashtextextended('shelf.backfill', 0)) as taken`
-    if (row?.taken === true) {
-      // Said, as the server takes a moment to notice that a session has ended. Where it is gone, so
-      // is the lock.
-      return async () => {
-        await session`select pg_advisory_unlock_all()`.catch(() => {})
-        await unlock()
-      }
-    }
+    const isOurs = await unlessBusy(
+      () => session`select pg_advisory_lock(hashtextextended('shelf.backfill', 0))`,
+    )
+    if (isOurs) return unlock
   } catch (error) {
     await unlock()
     throw error
