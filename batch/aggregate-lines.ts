@@ -12,7 +12,7 @@ import { pause } from './loop.ts'
 import { lineBatches, parseLine, writeOut } from './ndjson.ts'
 import { openLog } from './open-log.ts'
 import { say } from './program.ts'
-import { stepEnd } from './tick.ts'
+import { tickDueAt } from './tick.ts'
 import { RAW, type RawLine, rawLineContent, rawLineSchema } from './topics.ts'
 
 /** How often open chunks are looked at: with it, freshness is the same as without the pipe. */
@@ -164,8 +164,9 @@ class LinesOfPartition {
 }
 
 /**
- * Where nothing follows a burst, a tick closes its chunk: the filter appends it to the log it finds,
- * if the line it saw last is the last one there. Without a log the chunk waits for the next burst.
+ * Where nothing follows a burst, a tick closes its chunk, and each minute ends with one: the filter
+ * appends them to the log it finds, if the line it saw last is the last one there. Without a log the
+ * chunk waits for the next burst.
  */
 async function closeQuietPartitions(
   log: Log,
@@ -176,14 +177,14 @@ async function closeQuietPartitions(
   while (!signal.aborted) {
     await pause(TICK_CHECK_MS, signal)
     for (const [partition, { waiting }] of partitions) {
-      if (!waiting?.bursts || signal.aborted) continue
+      if (waiting === undefined || signal.aborted) continue
       const seen = seenAt.get(partition)
       // Looked at once before: from then on the step passes by our clock, whatever the log's says.
       if (seen?.offset !== waiting.last.offset) {
         seenAt.set(partition, { offset: waiting.last.offset, ms: Date.now() })
         continue
       }
-      if (Date.now() < stepEnd(waiting.last, seen.ms)) continue
+      if (Date.now() < tickDueAt(waiting, seen.ms)) continue
       try {
         const latest = await log.offsetAt(RAW, partition, 'latest')
         if (latest === waiting.last.offset + 1) await log.append(RAW, [{ partition, value: '' }])

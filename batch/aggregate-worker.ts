@@ -9,7 +9,7 @@ import { findStart, type Start } from './aggregate-start.ts'
 import { writeChunks } from './aggregate-write.ts'
 import { say } from './program.ts'
 import { isSameLog } from './same-log.ts'
-import { stepEnd } from './tick.ts'
+import { tickDueAt } from './tick.ts'
 import { AGGREGATES, RAW } from './topics.ts'
 
 /** How long a read waits for records where no chunk is open. */
@@ -73,9 +73,8 @@ export class AggregateWorker {
    */
   async step(signal: AbortSignal, idleMs = IDLE_WAIT_MS): Promise<number> {
     const { waiting } = this.aggregator
-    const wakeAt = waiting?.bursts
-      ? Math.max(stepEnd(waiting.last, this.seenAt), this.tickAt)
-      : Number.POSITIVE_INFINITY
+    const dueAt = waiting ? tickDueAt(waiting, this.seenAt) : Number.POSITIVE_INFINITY
+    const wakeAt = Math.max(dueAt, this.tickAt)
     const waitMs = Math.min(Math.max(wakeAt - Date.now(), 0), idleMs)
     const records = await this.log.read(RAW, this.partition, this.next, { waitMs, signal })
     await this.mustBeSameLog()

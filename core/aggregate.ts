@@ -4,7 +4,7 @@
  */
 import { type Burst, BurstError, decodeBurst } from './burst.ts'
 import { Cells } from './cell.ts'
-import { type Position, startsChunk } from './chunk.ts'
+import { type Position, settledMinute, startsChunk } from './chunk.ts'
 import { isRepartitioned, Repartitioned } from './control.ts'
 import { appNameSchema } from './credential.ts'
 import { DedupeWindow } from './dedupe.ts'
@@ -50,11 +50,21 @@ export interface DeadLetter {
   message: string
 }
 
+/** A chunk that no record has closed yet. */
+export interface Waiting {
+  from: number
+  bursts: number
+  isDue: boolean
+  last: Position
+}
+
 interface OpenChunk {
   from: number
   cells: Cells
   deadLetters: DeadLetter[]
   bursts: number
+  /** Its watermark is the first that tells of a minute that it is over. */
+  endsMinute: boolean
 }
 
 export class PartitionAggregator {
@@ -118,7 +128,9 @@ export class PartitionAggregator {
   }
 
   private start({ offset, timestamp }: Position): OpenChunk {
-    const chunk = { from: offset, cells: new Cells(), deadLetters: [], bursts: 0 }
+    const beforeMs = this.last?.timestamp ?? this.beforeMs
+    const endsMinute = beforeMs !== undefined && settledMinute(timestamp) > settledMinute(beforeMs)
+    const chunk = { from: offset, cells: new Cells(), deadLetters: [], bursts: 0, endsMinute }
     if (!this.opening) return chunk
     this.opening = false
     const minutes = new Set([this.beforeMs ?? timestamp, timestamp].map(minuteOf))
@@ -145,10 +157,15 @@ export class PartitionAggregator {
     return cut === undefined ? [missing] : [cut, missing]
   }
 
-  /** The chunk that waits for a record to close it; `bursts` counts all in it that must be seen. */
-  get waiting(): { from: number; bursts: number; last: Position } | undefined {
+  /**
+   * The chunk that waits for a record to close it; `bursts` counts all in it that must be seen. It
+   * is due if others wait for it: for its bursts, or to know that a minute is over.
+   */
+  get waiting(): Waiting | undefined {
     const { open, last } = this
-    return open && last && { from: open.from, bursts: open.bursts, last }
+    if (open === undefined || last === undefined) return undefined
+    const { from, bursts, endsMinute } = open
+    return { from, bursts, isDue: bursts > 0 || endsMinute, last }
   }
 
   private close(to: number): Chunk | undefined {

@@ -29,3 +29,18 @@ export function startsChunk(record: Position, previous: Position | undefined): b
     timeStep(record.timestamp) !== timeStep(previous.timestamp)
   )
 }
+
+const MINUTE_MS = 60_000
+
+/** What was sent in a minute is logged this soon after its end; all but late data. */
+const SETTLE_MS = 6000
+
+/** The last minute that is over in the log once it has a record of this time: its number. */
+export function settledMinute(timestampMs: number): number {
+  return Math.floor((timestampMs - SETTLE_MS) / MINUTE_MS) - 1
+}
+
+/** How much log time, ms, is left at a record until the next minute is over. */
+export function untilSettledMs(timestampMs: number): number {
+  return (settledMinute(timestampMs) + 2) * MINUTE_MS + SETTLE_MS - timestampMs
+}

@@ -14,7 +14,8 @@ describe('records that hold no burst', () => {
   test('a tick closes the chunk before it, and adds nothing', () => {
     const aggregator = new PartitionAggregator()
     expect(aggregator.push(at(0, 0))).toBeUndefined()
-    expect(aggregator.waiting).toEqual({ from: 0, bursts: 0, last: { offset: 0, timestamp: 0 } })
+    const last = { offset: 0, timestamp: 0 }
+    expect(aggregator.waiting).toEqual({ from: 0, bursts: 0, isDue: false, last })
     const chunk = aggregator.push(at(1, 2000, new Uint8Array()))
     expect(chunk).toMatchObject({ from: 0, to: 1, watermarkMs: 0, deadLetters: [] })
     expect(chunk && cellsToWire(chunk.cells)).toEqual([])
