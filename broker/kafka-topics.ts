@@ -54,7 +54,10 @@ export async function createKafkaTopics(
   admin.connections.on('connecting', ({ connection }) => connection.on('error', () => {}))
   try {
     for (const [name, partitions] of Object.entries(wanted)) {
-      await createOne(client, admin, name, partitions)
+      const deadlineMs = performance.now() + MADE_MS
+      await patiently(`make topic ${name}`, { deadlineMs }, () =>
+        createOne(client, admin, name, partitions),
+      )
     }
   } finally {
     await admin.close().catch(() => {})
@@ -76,7 +79,12 @@ async function createOne(
       admin.createPartitions({ topics: [{ name, count: partitions, assignments: null }] }),
     )
   }
-  await mend(admin, await untilMade(client, name, partitions))
+  const made = await untilMade(client, name, partitions)
+  await mend(admin, made).catch((error) => {
+    if (!(error instanceof LogError) || error.code !== 'not-found') throw error
+    // What showed was one that somebody had deleted a moment before.
+    throw new LogError('unavailable', `topic ${name} is gone again`)
+  })
 }
 
 /** Somebody else may make it at the same time. */

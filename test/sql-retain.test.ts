@@ -9,7 +9,7 @@ import { keepSettings } from '../batch/retain-settings.ts'
 import { connect, type Sql } from '../db/client.ts'
 import { loadLimits } from '../db/limits.ts'
 import { mergeCells } from '../db/merge-cells.ts'
-import { COARSER_TIERS, closeTier, redoTier } from '../db/tiers.ts'
+import { COARSER_TIERS, closeTier, redoTier, unlessBusy } from '../db/tiers.ts'
 import { onEachPostgres } from './sql-server.ts'
 import { cellsOf, type Event, rowsIn, rowsOf } from './tiers.ts'
 
@@ -275,7 +275,8 @@ onEachPostgres((newDatabase) => {
     const live = [1, 2, 3, 4, 5, 6].map((hour) => at(TODAY_MS - hour * 3_600_000))
     await Promise.all([
       dropTables(sql, NEVER),
-      makePartitionsAhead(sql),
+      // Under writers it may be told to come again, as shelf run does.
+      unlessBusy(() => makePartitionsAhead(sql)),
       ...live.map((event) => write(event)),
       ...[0, 1].map(
         () => sql`select shelf.make_partitions(${dayOf(OLD_MS)}::date, ${dayOf(TODAY_MS)}::date)`,
