@@ -1,7 +1,11 @@
-/** `npm run bench -- [NAME…] [--seconds N] [--rate N] [--json FILE]`: measures, and prints tables. */
+/**
+ * `npm run bench -- [NAME…] [--seconds N] [--rate N] [--apps N] [--days N] [--full] [--json FILE]`:
+ * measures, and prints tables.
+ */
 import { parseArgs } from 'node:util'
 import { benchIgnore } from './ignore.ts'
 import { benchStack } from './stack.ts'
+import { benchTiers } from './tiers.ts'
 
 /** One figure: ours, what people would use instead if there is such a thing, and the bar. */
 export interface Figure {
@@ -19,11 +23,15 @@ export interface BenchOptions {
   seconds: number
   /** Log lines a second. */
   rate: number
+  /** Of the database that is made, and its days by minute. */
+  apps: number
+  days: number
 }
 
 const benches: Record<string, (options: BenchOptions) => Promise<Figure[]>> = {
   ignore: benchIgnore,
   stack: benchStack,
+  tiers: benchTiers,
 }
 
 const { values, positionals } = parseArgs({
@@ -31,6 +39,10 @@ const { values, positionals } = parseArgs({
   options: {
     seconds: { type: 'string', default: '60' },
     rate: { type: 'string', default: '2000' },
+    apps: { type: 'string', default: '20' },
+    days: { type: 'string', default: '8' },
+    // 200 apps and 30 days: takes long, and GB of disk.
+    full: { type: 'boolean', default: false },
     json: { type: 'string' },
   },
 })
@@ -40,7 +52,12 @@ if (unknown !== undefined) {
   console.error(`there is no benchmark ${unknown}; there are: ${Object.keys(benches).join(', ')}`)
   process.exit(2)
 }
-const options = { seconds: Number(values.seconds), rate: Number(values.rate) }
+const options = {
+  seconds: Number(values.seconds),
+  rate: Number(values.rate),
+  apps: values.full ? 200 : Number(values.apps),
+  days: values.full ? 30 : Number(values.days),
+}
 const figures: Figure[] = []
 for (const name of names) figures.push(...((await benches[name]?.(options)) ?? []))
 console.table(
