@@ -359,6 +359,11 @@ create function shelf.completeness_at(
   step interval default null
 ) returns setof shelf.completeness
 language sql stable parallel safe as $$
+  -- Of all apps or some, and always of the empty one: read at once.
+  with ledger as materialized (
+    select * from shelf.ledger_at(
+      case when apps is not null then array_append(apps, '') end, since, until, step)
+  )
   select l.app, l.bucket, l.received, l.read, l.lost,
     -- What our own log lost may have been of any app: then nobody knows. Nor where bursts of the
     -- app may count twice.
@@ -370,9 +375,10 @@ language sql stable parallel safe as $$
       received - duplicates - malformed as read,
       lost_l10 + lost_l12 + lost_l13 + lost_log + dead_letters as lost,
       repartitioned > 0 as is_doubtful
-    from shelf.ledger_at(apps, since, until, step)
+    from ledger
+    where apps is null or app = any (apps)
   ) l
-  left join shelf.ledger_at('{""}', since, until, step) u on u.bucket = l.bucket
+  left join ledger u on u.app = '' and u.bucket = l.bucket
 $$;
 
 comment on function shelf.completeness_at(
@@ -400,31 +406,55 @@ comment on function shelf.errors_at(
 
 -- What a dashboard asks.
 
-create function shelf.summary(h shelf.histogram) returns table (
-  count bigint,
-  p50 double precision,
-  p95 double precision,
-  p99 double precision,
-  max double precision,
-  mean double precision
+-- A loop over an array is five times as fast as a window over its elements.
+create function shelf.summary(
+  h shelf.histogram,
+  out count bigint,
+  out p50 double precision,
+  out p95 double precision,
+  out p99 double precision,
+  out max double precision,
+  out mean double precision
 )
-language sql immutable parallel safe as $$
-  select
-    n::bigint,
-    shelf.value_at_rank(ceil(0.50 * n), n, zero, bins, seen, min, max),
-    shelf.value_at_rank(ceil(0.95 * n), n, zero, bins, seen, min, max),
-    shelf.value_at_rank(ceil(0.99 * n), n, zero, bins, seen, min, max),
-    max,
-    sum / nullif(n, 0)
-  -- As an array, it is unpacked once, not for each of its parts.
-  from unnest(array[h]) once
-  cross join lateral (
-    select array_agg(seen) as seen, coalesce(max(seen), zero, 0) as n
-    from (
-      select zero + sum(n::double precision) over (order by nth rows unbounded preceding) as seen
-      from unnest(counts) with ordinality counts (n, nth)
-    ) cumulated
-  ) ranks
+language plpgsql immutable parallel safe as $$
+declare
+  counts constant bigint[] := coalesce(h.counts, '{}');
+  zero constant bigint := coalesce(h.zero, 0);
+  min constant double precision := h.min;
+  one bigint;
+  n double precision := zero;
+  rank double precision;
+  at integer := 0; -- the bins that are seen, and what is in them, zeros included
+  seen double precision := zero;
+begin
+  foreach one in array counts loop
+    n := n + one;
+  end loop;
+  count := n;
+  max := h.max;
+  mean := h.sum / nullif(n, 0);
+
+  rank := ceil(0.50 * n);
+  while seen < rank loop
+    at := at + 1;
+    seen := seen + counts[at];
+  end loop;
+  p50 := shelf.value_at_rank(rank, n, zero, (h.bins)[at:at], array[seen], min, max);
+
+  rank := ceil(0.95 * n);
+  while seen < rank loop
+    at := at + 1;
+    seen := seen + counts[at];
+  end loop;
+  p95 := shelf.value_at_rank(rank, n, zero, (h.bins)[at:at], array[seen], min, max);
+
+  rank := ceil(0.99 * n);
+  while seen < rank loop
+    at := at + 1;
+    seen := seen + counts[at];
+  end loop;
+  p99 := shelf.value_at_rank(rank, n, zero, (h.bins)[at:at], array[seen], min, max);
+end
 $$;
 
 comment on function shelf.summary(shelf.histogram) is
