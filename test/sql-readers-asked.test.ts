@@ -328,6 +328,39 @@ onEachPostgres((newDatabase) => {
     }
   })
 
+  test('a day has 24 hours, also in a session whose clocks change in it', async () => {
+    const days = ['2027-03-13', '2027-03-14', '2027-03-15', '2027-11-07', '2027-11-08']
+    const hours = days.flatMap((day) =>
+      Array.from({ length: 24 }, (_, hour) => Date.parse(`${day}T00:30Z`) + hour * 3_600_000),
+    )
+    const other = connect(url, { max: 1, settings: { TimeZone: 'America/New_York' } })
+    await write(hours.map((timeMs) => eventAt('', { timeMs, name: 'H80', value: 1 })))
+    const answers = async (sql: Sql) => [
+      ...(await sql`select bucket, sum, per_second from shelf.counter_stats('shop', 'H80',
+        '2027-03-13Z', '2027-11-09Z', '1 day')`),
+      ...(await sql`select time, until from shelf.maintenance`),
+      ...(await sql`select tier, lower(part) as since, upper(part) as until
+        from shelf.pieces('{shop}', '2027-03-13Z', '2027-11-09Z', '1 day'), unnest(times) part`),
+    ]
+    const perDay = days.map((day) => {
+      return { bucket: new Date(day), sum: 24, per_second: 24 / 86_400 }
+    })
+    expect((await answers(other)).slice(0, 5)).toEqual(perDay)
+    for (const tier of COARSER_TIERS) {
+      await closeTier(other, tier, Date.parse('2027-12-01'))
+      while ((await redoTier(other, tier, 100)) > 0);
+    }
+    await sql`insert into shelf.dirty values ('1d', 'shop', '2027-03-14Z')`
+    await drop('1m', '2027-11-08T00:00')
+    await drop('10m', '2027-11-08T00:00')
+    const truth = await answers(sql)
+    expect(truth.slice(0, 5)).toEqual(perDay)
+    expect(await answers(other)).toEqual(truth)
+    await drop('1h', '2027-11-08T00:00')
+    expect(await answers(other)).toEqual(await answers(sql))
+    await other.end()
+  })
+
   /** The tables that a query reads, by its plan. */
   const tablesOf = async (query: string) => {
     const [row] = await sql.unsafe(`explain (format json) ${query}`)

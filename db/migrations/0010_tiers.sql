@@ -56,11 +56,12 @@ comment on column shelf.tiers.compacted_until is
 comment on column shelf.tiers.dropped_until is
   'Before it the tier''s rows are gone; null while nothing was dropped.';
 
+-- Hours, not days: to add a day takes the clocks of the session's time zone into account.
 insert into shelf.tiers (tier, step, kept, closed_until, compacted_until) values
   ('1m', '1 minute', '7 days', null, null),
   ('10m', '10 minutes', '30 days', '-infinity', '-infinity'),
   ('1h', '1 hour', '400 days', '-infinity', '-infinity'),
-  ('1d', '1 day', null, '-infinity', '-infinity');
+  ('1d', '24 hours', null, '-infinity', '-infinity');
 
 create table shelf.dirty (
   tier   text not null,

@@ -46,7 +46,9 @@ create function shelf.kept_step(
 ) returns interval
 language plpgsql stable parallel safe as $$
 declare
-  size constant interval := shelf.step_of(since, until, step);
+  -- Hours, not days, as in shelf.tiers.
+  size constant interval :=
+    make_interval(secs => extract(epoch from shelf.step_of(since, until, step))::float8);
   finest constant shelf.tiers := shelf.finest_tier(since);
   missing shelf.tiers;
 begin
@@ -67,7 +69,7 @@ begin
     using errcode = 'invalid_parameter_value',
       hint = format(
         'Use a since from then on; or, with this one, a step of %s or a multiple of it.',
-        finest.step);
+        justify_hours(finest.step));
 end
 $$;
 
@@ -645,7 +647,7 @@ from (
         and bucket >= (select since from shelf.finest_times where tier = '1h')
         and bucket < (select until from shelf.finest_times where tier = '1h')
       union all
-      select app, bucket, bucket + interval '1 day' as until
+      select app, bucket, bucket + interval '24 hours' as until
       from shelf.counters_1d
       where name = 'H80'
         and bucket >= (select since from shelf.finest_times where tier = '1d')
