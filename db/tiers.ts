@@ -80,7 +80,8 @@ export async function plannedWork(sql: Sql, untilMs: number | undefined): Promis
   return await sql<TierWork[]>`
     with planned as (
       select tier, step, compacted_until as since,
-        greatest(closed_until, date_bin(step, ${until}, '1970-01-01 00:00+00')) as until
+        greatest(closed_until, date_bin(step, ${until}::text::timestamptz, '1970-01-01 00:00+00'))
+          as until
       from shelf.tiers where tier <> '1m'
     )
     select

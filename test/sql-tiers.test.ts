@@ -369,6 +369,10 @@ onEachPostgres((newDatabase) => {
     }
     const events = [at(START_MS), at(START_MS, { app: 'demo' }), at(START_MS + 15 * 60_000)]
     await write([...events, at(START_MS + HOUR_MS)])
+    const nothing = ['10m', '1h', '1d'].map(
+      (tier) => `${tier} 0 buckets until the first is closed\n`,
+    )
+    expect(await compact('--dry-run')).toEqual({ code: 0, stdout: nothing.join(''), stderr: '' })
     expect(await compact()).toEqual({ code: 0, stdout: '', stderr: '0 buckets made\n' })
     await sql`
       insert into shelf.progress (partition, watermark)
