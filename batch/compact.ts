@@ -46,6 +46,7 @@ minute. What comes late is marked, and made again in the next run.`,
       }
       const { made, isBusy } = await compactTiers(sql, signal)
       say(`${made} buckets made`)
+      if (signal.aborted) throw new TryAgainError('stopped: the next run goes on')
       if (isBusy) throw new TryAgainError(BUSY)
     } finally {
       await sql.end({ timeout: 5 })

@@ -136,7 +136,7 @@ async function isAllDone(sql: Sql, signal: AbortSignal): Promise<boolean> {
     const names = stale.map(({ name }) => name)
     say(`retain: not dropped before shelf compact has made coarser rows of it, ${listOf(names)}`)
   }
-  return isMade && hasMoved && left.length + stale.length === 0
+  return isMade && hasMoved && !signal.aborted && left.length + stale.length === 0
 }
 
 /** A few names: a line is for people. */
