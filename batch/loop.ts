@@ -22,11 +22,11 @@ export function isPassing(error: unknown): boolean {
     return false
   // Connection faults of postgres.js and of the system; classes 08 (connection), 40 (rollback),
   // 53 (resources, a full disk among them), 57 (operator), 58 (system) of PostgreSQL's errors, and
-  // 25006: read only, as after a failover.
+  // 25006: read only, as after a failover; 25P03 and 25P04: we were silent in a transaction.
   return (
     /^(CONNECTION_|CONNECT_TIMEOUT|ECONN|EPIPE|ENOTFOUND|ETIMEDOUT|EAI_|E(?:HOST|NET)UNREACH)/.test(
       error.code,
-    ) || /^(08...|40...|53...|57...|58...|25006)$/.test(error.code)
+    ) || /^(08...|40...|53...|57...|58...|25006|25P0[34])$/.test(error.code)
   )
 }
 
