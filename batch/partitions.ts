@@ -62,8 +62,10 @@ export async function makePartitionsAhead(sql: Sql): Promise<number> {
   let made = 0
   for (const { tier, since } of starts.values()) {
     const tables = await sql.begin(async (transaction) => {
-      // Writers wait behind us while we wait for one that hangs.
-      await transaction`set local lock_timeout = '1s'`
+      // Writers wait behind us while we wait for one that hangs; and for us, should we fall silent.
+      await transaction`
+        select set_config('lock_timeout', '1s', true),
+          set_config('idle_in_transaction_session_timeout', '5s', true)`
       const [row] = await transaction<{ tables: number }[]>`
         select shelf.make_partitions(${since}::date, ${since}::date + 1, ${tier}) as tables`
       return row?.tables ?? 0

@@ -9,6 +9,8 @@ import { pause } from './loop.ts'
 
 /** For so long others wait behind us, each time that we try to drop a table. */
 const LOCK_TIMEOUT = '150ms'
+/** After so long without a word from us, frozen or cut off, PostgreSQL gives our locks back. */
+const SILENT_TIMEOUT = '5s'
 /** Between two tries, and between two looks at who is left. */
 const PAUSE_MS = 250
 /** In all; then what is in the way is left to the next time. */
@@ -91,7 +93,9 @@ async function areReadersGone(sql: Sql, stop: AbortSignal): Promise<boolean> {
 
 async function dropTable(sql: Sql, name: string): Promise<void> {
   await sql.begin(async (transaction) => {
-    await transaction`select set_config('lock_timeout', ${LOCK_TIMEOUT}, true)`
+    await transaction`
+      select set_config('lock_timeout', ${LOCK_TIMEOUT}, true),
+        set_config('idle_in_transaction_session_timeout', ${SILENT_TIMEOUT}, true)`
     await transaction`drop table if exists ${transaction(`shelf.${name}`)}`
   })
 }

@@ -100,10 +100,18 @@ export async function plannedWork(sql: Sql, untilMs: number | undefined): Promis
     from planned p order by p.step`
 }
 
-/** The log time, Unix ms, up to which all partitions are in the rows; undefined before the first. */
+/** A partition that is further behind the first is not waited for: what it brings later is late. */
+const BEHIND_MAX = '1 hour'
+
+/**
+ * The log time, Unix ms, up to which all partitions are in the rows, but for those that are quiet or
+ * stuck, and never ahead of PostgreSQL's clock; undefined before the first record.
+ */
 export async function watermarkOf(sql: Sql): Promise<number | undefined> {
   const [row] = await sql<{ watermark: Date | null }[]>`
-    select min(watermark) as watermark from shelf.progress`
+    select least(greatest(min(watermark), max(watermark) - ${BEHIND_MAX}::interval), now())
+      as watermark
+    from shelf.progress where watermark is not null having count(*) > 0`
   return row?.watermark?.getTime()
 }
 

@@ -6,7 +6,7 @@ import { retainForever } from '../batch/retain.ts'
 import { deleteOldRows } from '../batch/retain-delete.ts'
 import { dropTables, giveUp } from '../batch/retain-drop.ts'
 import { keepSettings } from '../batch/retain-settings.ts'
-import { connect, type Sql } from '../db/client.ts'
+import { connect, type Sql, type Transaction } from '../db/client.ts'
 import { loadLimits } from '../db/limits.ts'
 import { mergeCells } from '../db/merge-cells.ts'
 import { COARSER_TIERS, closeTier, redoTier, unlessBusy } from '../db/tiers.ts'
@@ -233,6 +233,20 @@ onEachPostgres((newDatabase) => {
     })
     await giveUp(sql)
     expect((await droppedUntil())['1m']).toBe(OLD_MS)
+  })
+
+  test('a writer that falls silent is ended after a minute: it would keep all from going on', async () => {
+    const limit = async (sql: Sql | Transaction) => {
+      const name = 'idle_in_transaction_session_timeout'
+      const [row] = await sql<{ is: string }[]>`select current_setting(${name}) as is`
+      return row?.is
+    }
+    const writing = await sql.begin(async (writing) => {
+      await mergeCells(writing, cellsOf([at(TODAY_MS)]))
+      return await limit(writing)
+    })
+    expect(writing).toBe('1min')
+    expect(await limit(sql)).toBe('0')
   })
 
   test('who looked before a tier was given up finds its rows until it ends', async () => {

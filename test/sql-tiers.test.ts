@@ -6,7 +6,14 @@ import { deleteOldRows } from '../batch/retain-delete.ts'
 import { dropTables, giveUp } from '../batch/retain-drop.ts'
 import { connect, type Sql } from '../db/client.ts'
 import { mergeCells } from '../db/merge-cells.ts'
-import { COARSER_TIERS, type CoarserTier, closeTier, redoTier, unlessBusy } from '../db/tiers.ts'
+import {
+  COARSER_TIERS,
+  type CoarserTier,
+  closeTier,
+  redoTier,
+  unlessBusy,
+  watermarkOf,
+} from '../db/tiers.ts'
 import { onEachPostgres } from './sql-server.ts'
 import { cellsOf, type Event, rowsIn, rowsOf, STEP_MS, type Tier } from './tiers.ts'
 
@@ -376,7 +383,7 @@ onEachPostgres((newDatabase) => {
     expect(await compact()).toEqual({ code: 0, stdout: '', stderr: '0 buckets made\n' })
     await sql`
       insert into shelf.progress (partition, watermark)
-      values (0, '2026-11-20 01:03Z'), (1, null), (2, '2026-11-20 05:00Z')`
+      values (0, '2026-11-20 01:03Z'), (1, null), (2, '2026-11-20 02:00Z')`
     const planned = {
       code: 0,
       stdout:
@@ -398,6 +405,26 @@ onEachPostgres((newDatabase) => {
     expect(code).toBe(75)
     expect(stderr).toContain('a transaction that writes rows takes too long')
     expect((await compact()).code).toBe(0)
+  })
+
+  test('a partition that is quiet or stuck is waited for, but no longer than an hour', async () => {
+    const now = Date.now()
+    const watermark = async (...agoMinutes: (number | null)[]) => {
+      await sql`delete from shelf.progress`
+      for (const [partition, ago] of agoMinutes.entries()) {
+        const time = ago === null ? null : new Date(now - ago * 60_000)
+        await sql`insert into shelf.progress (partition, watermark) values (${partition}, ${time})`
+      }
+      const at = await watermarkOf(sql)
+      return at === undefined ? undefined : Math.round((now - at) / 60_000) + 0
+    }
+    expect(await watermark()).toBe(undefined)
+    expect(await watermark(null, null)).toBe(undefined)
+    expect(await watermark(100, null)).toBe(100)
+    expect(await watermark(100, 130, null)).toBe(130)
+    expect(await watermark(100, 5000, 130)).toBe(160)
+    // A clock that is ahead closes no bucket that is still open.
+    expect(await watermark(-5000, -6000)).toBe(0)
   })
 
   test('rows that are gone from the finer tier go from the coarser one', async () => {

@@ -231,6 +231,8 @@ create function shelf.hold_tiers()
 returns table (tier text, step_ms double precision, dropped_ms double precision)
 language plpgsql as $$
 begin
+  -- Who falls silent with it is ended: nothing could be closed or dropped meanwhile.
+  perform set_config('idle_in_transaction_session_timeout', '60s', true);
   perform pg_advisory_xact_lock_shared(hashtextextended('shelf.tiers', 0));
   return query
     select t.tier, 1000 * extract(epoch from t.step)::float8,
@@ -240,7 +242,7 @@ end
 $$;
 
 comment on function shelf.hold_tiers() is
-  'The tiers, from the finest on: the length of a bucket, ms, and until when it was dropped, Unix ms, null while it was not. Both stay so until the transaction ends, and what is closed too. Needs read committed.';
+  'The tiers, from the finest on: the length of a bucket, ms, and until when it was dropped, Unix ms, null while it was not. Both stay so until the transaction ends, and what is closed too: for a client that is silent for less than 60 s. Needs read committed.';
 
 create or replace function shelf.mark_dirty(apps text[], minutes timestamp with time zone[])
 returns void
