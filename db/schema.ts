@@ -150,8 +150,11 @@ const gaugesOf = (tier: Rows) =>
 
 const counters = () => ({ ...metric(), sum: doublePrecision().notNull() })
 
-const countersOf = (tier: Rows) =>
-  shelf.table(`counters_${tier}`, counters(), (row) => [metricKey(`counters_${tier}_pkey`, row)])
+const countersOf = (tier: Tier) =>
+  shelf.table(`counters_${tier}`, counters(), (row) => [
+    metricKey(`counters_${tier}_pkey`, row),
+    index(`counters_${tier}_maintenance`).on(row.app, row.bucket).where(sql`${row.name} = 'H80'`),
+  ])
 
 const histogramsOf = (tier: Rows) =>
   shelf.table(`histograms_${tier}`, { ...metric(), histogram: histogram().notNull() }, (row) => [
@@ -161,10 +164,7 @@ const histogramsOf = (tier: Rows) =>
 export const requests1m = requestsOf('1m')
 export const ledger1m = ledgerOf('1m')
 export const gauges1m = gaugesOf('1m')
-export const counters1m = shelf.table('counters_1m', counters(), (row) => [
-  metricKey('counters_1m_pkey', row),
-  index('counters_1m_maintenance').on(row.app, row.bucket).where(sql`${row.name} = 'H80'`),
-])
+export const counters1m = countersOf('1m')
 export const histograms1m = histogramsOf('1m')
 
 export const requests10m = requestsOf('10m')
@@ -188,7 +188,9 @@ export const histograms1d = histogramsOf('1d')
 export const requestsStaged = requestsOf('staged')
 export const ledgerStaged = ledgerOf('staged')
 export const gaugesStaged = gaugesOf('staged')
-export const countersStaged = countersOf('staged')
+export const countersStaged = shelf.table('counters_staged', counters(), (row) => [
+  metricKey('counters_staged_pkey', row),
+])
 export const histogramsStaged = histogramsOf('staged')
 
 export const tiers = shelf.table('tiers', {
