@@ -1,19 +1,32 @@
 /** How far a backfill is: a bar on a terminal, else a line now and then. To stderr. */
-import { say } from './program.ts'
 
 const DRAW_MS = 200
 const SAY_MS = 10_000
-const BAR_CHARS = 24
+const BAR_CHARS = 12
+
+/** Of a terminal that does not tell. */
+const COLUMNS = 80
+/** To the start of the line, which is emptied. */
+const CLEAR = '\r\u001b[K'
 
 export interface Phase {
   /** What is done: `scan`. */
   name: string
   /** What is counted: `records`. */
-  unit: string
+  unit: Unit
+}
+
+type Unit = 'records' | 'slices'
+
+/** What is needed of stderr; columns and isTTY are those of a terminal. */
+interface Output {
+  write(text: string): unknown
+  columns?: number
+  isTTY?: boolean
 }
 
 export class Progress {
-  private phase: Phase = { name: '', unit: '' }
+  private phase: Phase = { name: '', unit: 'records' }
   private total = 0
   private done = 0
   private requests = 0
@@ -21,7 +34,11 @@ export class Progress {
   private shownMs = 0
   private isDrawn = false
 
-  constructor(private readonly isTerminal = process.stderr.isTTY === true) {}
+  /** @param now ms, of a clock that nobody sets */
+  constructor(
+    private readonly output: Output = process.stderr,
+    private readonly now = () => performance.now(),
+  ) {}
 
   /** Begins with a part of the work, of so many things. */
   start(phase: Phase, total: number): void {
@@ -29,27 +46,41 @@ export class Progress {
     this.total = total
     this.done = 0
     this.requests = 0
-    this.startedMs = performance.now()
+    this.startedMs = this.now()
     this.shownMs = this.startedMs
   }
 
-  /** So many more are done; of raw records, so many requests in the range were in them. */
-  add(done: number, requests = 0): void {
+  /**
+   * So many more are done; of raw records, so many requests in the range were in them. What is not
+   * of this part of the work, such as records that come while slices are replaced, is not counted.
+   */
+  add(unit: Unit, done: number, requests = 0): void {
+    if (unit !== this.phase.unit) return
     this.done += done
     this.requests += requests
-    const nowMs = performance.now()
-    if (nowMs - this.shownMs < (this.isTerminal ? DRAW_MS : SAY_MS)) return
+    const nowMs = this.now()
+    if (nowMs - this.shownMs < (this.output.isTTY ? DRAW_MS : SAY_MS)) return
     this.shownMs = nowMs
-    this.isDrawn = this.isTerminal
-    if (!this.isTerminal) say(`backfill: ${this.words(nowMs)}`)
-    else process.stderr.write(`\r\u001b[K${this.bar()} ${this.words(nowMs)}`)
+    if (this.output.isTTY) this.draw(`${this.bar()} ${this.words(nowMs)}`)
+    else this.say(`backfill: ${this.words(nowMs)}`)
   }
 
   /** Says a line, and leaves the bar out of it. */
   say(text: string): void {
-    if (this.isDrawn) process.stderr.write('\r\u001b[K')
+    this.end()
+    this.output.write(`${text}\n`)
+  }
+
+  /** Takes the bar away. */
+  end(): void {
+    if (this.isDrawn) this.output.write(CLEAR)
     this.isDrawn = false
-    say(text)
+  }
+
+  /** A line that is wrapped could not be cleared: it is cut. */
+  private draw(line: string): void {
+    this.isDrawn = true
+    this.output.write(CLEAR + line.slice(0, (this.output.columns || COLUMNS) - 1))
   }
 
   private get share(): number {

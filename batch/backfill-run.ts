@@ -64,10 +64,11 @@ export async function runBackfill(asked: Asked): Promise<void> {
 
 /** All of it. What was staged is kept only where the same command can go on with it. */
 async function doJob(work: WholeWork): Promise<void> {
-  const { sql, job, signal, isDry } = work
+  const { sql, job, progress, signal, isDry } = work
   try {
     await stageAndSwap(work)
   } catch (error) {
+    progress.end()
     if (error instanceof JobGoneError) throw new TryAgainError(`${error.message}: start it again`)
     const isInterrupted = signal.aborted || isPassing(error) || error instanceof TryAgainError
     const goesOn = isInterrupted && !isDry && !(error instanceof TierGoneError)
@@ -93,7 +94,7 @@ async function stageAndSwap(work: WholeWork): Promise<void> {
     } else {
       await backfill.swap(slice)
     }
-    progress.add(1)
+    progress.add('slices', 1)
   }
   const dynos = await endJob(sql, job, !isDry)
   progress.say(`backfill: ${wordsOf(totalOf(backfill.changes), isDry)}`)

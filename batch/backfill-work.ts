@@ -207,7 +207,7 @@ export class Backfill {
           collect(batch, record)
           cells += record.cells.length + record.ledger.length
         }
-        progress.add(scan.records - records, scan.requests - requests)
+        progress.add('records', scan.records - records, scan.requests - requests)
         records = scan.records
         requests = scan.requests
       }
