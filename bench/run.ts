@@ -3,6 +3,7 @@
  * measures, and prints tables.
  */
 import { parseArgs } from 'node:util'
+import { benchBackfill } from './backfill.ts'
 import { benchIgnore } from './ignore.ts'
 import { benchStack } from './stack.ts'
 import { benchTiers } from './tiers.ts'
@@ -29,6 +30,7 @@ export interface BenchOptions {
 }
 
 const benches: Record<string, (options: BenchOptions) => Promise<Figure[]>> = {
+  backfill: benchBackfill,
   ignore: benchIgnore,
   stack: benchStack,
   tiers: benchTiers,
