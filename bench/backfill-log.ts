@@ -51,6 +51,7 @@ export async function makeLog({
   const untilMs = minuteOf(Date.now() - HOUR_MS)
   const sinceMs = untilMs - spanMs
   let nowMs = sinceMs
+  const watermarks = new Map<number, number>()
   const topic = { partitions }
   const log = new EmbeddedLog({
     folder,
@@ -71,15 +72,18 @@ export async function makeLog({
         nowMs = receivedAtMs
         batch = []
       }
-      batch.push({ value, partition: app % partitions })
+      const partition = app % partitions
+      batch.push({ value, partition })
+      watermarks.set(partition, nowMs)
     }
     await log.append(RAW, batch)
-    const watermarkMs = nowMs
     nowMs = untilMs + HOUR_MS / 2
     // Ticks close the last chunks.
-    const places = Array.from({ length: partitions }, (_, partition) => ({ partition, value: '' }))
-    const ticks = await log.append(RAW, places)
-    const ends = ticks.map(({ offset }, partition) => ({ partition, offset, watermarkMs }))
+    const ticks = [...watermarks.keys()].map((partition) => ({ partition, value: '' }))
+    const ends = (await log.append(RAW, ticks)).map(({ partition, offset }) => ({
+      ...{ partition, offset },
+      watermarkMs: watermarks.get(partition) ?? 0,
+    }))
     return { sinceMs, untilMs, requests: bursts * REQUESTS_A_BURST, ends }
   } finally {
     log.close()

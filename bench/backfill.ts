@@ -18,7 +18,7 @@ const APPS = 20
 const LOG_TIMES = 10
 
 const RATE_MIN = 20_000
-const MEMORY_MB_MAX = 400
+const MEMORY_MB_MAX = 512
 
 /** What it took to make rows of a log, whoever made them. */
 export interface Measured {
