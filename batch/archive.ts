@@ -150,6 +150,7 @@ async function recordBytes(log: Log, { partition, first, end }: Hour): Promise<n
 
 async function verify(store: ArchiveStore, signal: AbortSignal): Promise<void> {
   const { hours, records, bytes, wrong } = await verifyArchive(store, signal, say)
+  if (hours === 0) throw new ArchiveError(`nothing is archived in ${store.name}: is it the place?`)
   if (wrong > 0) throw new ArchiveError(`${wrong} of ${hours} hours in ${store.name} are not right`)
   say(`${hours} hours, ${records} records, ${bytes} bytes: all right`)
 }

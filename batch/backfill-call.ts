@@ -1,6 +1,7 @@
 /** What a backfill is asked for. */
 import { appNameSchema } from '../core/credential.ts'
 import { MINUTE_MS, minuteOf } from '../core/ledger.ts'
+import { version } from '../package.json'
 import { type Arguments, UsageError } from './program.ts'
 import { parseTime } from './time.ts'
 
@@ -11,7 +12,10 @@ export interface Call {
   apps: string[] | undefined
   from: 'raw' | 'archive'
   isDry: boolean
-  /** What it was called with: the same again is to resume it. */
+  /**
+   * What it was called with, and which Shelf: the same again is to resume it. What another version
+   * staged may be what this one makes otherwise.
+   */
   text: string
 }
 
@@ -29,6 +33,7 @@ export function callOf({ text, texts, flags }: Arguments): Call {
   }
   const isDry = flags['dry-run'] === true
   const called = JSON.stringify({
+    version,
     since,
     until,
     from,

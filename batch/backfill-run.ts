@@ -1,7 +1,7 @@
 /** A backfill from its lock to its end, whatever the end is. */
 
 import type { Log } from '../broker/log.ts'
-import { addStagedDynos, type Slice } from '../db/backfill-diff.ts'
+import { addStagedDynos, type Changes, type Slice } from '../db/backfill-diff.ts'
 import { clear, holdJob, type Job, JobGoneError, lockBackfill } from '../db/backfill-job.ts'
 import { planSlices } from '../db/backfill-slices.ts'
 import type { Sql } from '../db/client.ts'
@@ -97,9 +97,16 @@ async function stageAndSwap(work: WholeWork): Promise<void> {
     progress.add('slices', 1)
   }
   const dynos = await endJob(sql, job, !isDry)
-  progress.say(`backfill: ${wordsOf(totalOf(backfill.changes), isDry)}`)
+  const total = totalOf(backfill.changes)
+  progress.say(`backfill: ${wordsOf(total, isDry)}`)
+  if (apps !== undefined && isNothing(total)) {
+    progress.say(`backfill: of ${apps.join(', ')} there is nothing in that time, in rows or log`)
+  }
   if (dynos > 0) progress.say(`backfill: ${dynos} dynos were seen earlier or later than was known`)
 }
+
+const isNothing = ({ added, changed, removed, same }: Changes): boolean =>
+  added + changed + removed + same === 0
 
 const isWhole = ({ sinceMs, untilMs, stepMs }: Slice): boolean =>
   sinceMs % stepMs === 0 && untilMs % stepMs === 0

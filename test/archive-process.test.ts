@@ -151,6 +151,12 @@ test('each way that an archive can fail is one line, and an exit code', async ()
     expect(stderr.trim().split('\n').length).toBe(code === 2 ? 2 : 1)
   }
   expect(await contentOf(locateArchive(good))).toEqual({})
+  // A name that was mistyped holds nothing that could be wrong.
+  const empty = await run(['--verify'], good)
+  expect(empty).toMatchObject({ exitCode: 1, stdout: '' })
+  expect(empty.stderr).toMatch(
+    /^shelf archive: nothing is archived in s3:\S+: is it the place\?\n$/,
+  )
 })
 
 test('a full disk says so with exit code 75, and what counts is whole', async () => {

@@ -205,6 +205,19 @@ onEachPostgres((newDatabase) => {
       right.filter((row) => !outside(row)),
     )
 
+    const nobody = await ended(shelf([...args, '--app', 'nobody'], env))
+    expect(nobody.code).toBe(0)
+    expect(nobody.stderr).toContain('of nobody there is nothing in that time, in rows or log')
+
+    // What another version of Shelf staged is not gone on with.
+    await sql`
+      insert into shelf.backfill (run, arguments, since, until, done_until)
+      select 'killed', ${JSON.stringify({ version: '0.0.1', since: args[2], until: args[4], from: 'raw' })},
+        ${args[2] ?? ''}, ${args[4] ?? ''}, ${args[4] ?? ''}`
+    const updated = await ended(shelf(args, env))
+    expect(updated.code).toBe(0)
+    expect(updated.stderr).toContain('what it had staged is thrown away')
+
     for (const [wrong, words] of [
       [[], '--since tells from when on'],
       [['--since', '1h', '--until', '2h'], '--since must lie before --until'],

@@ -59,6 +59,18 @@ onEachPostgres((newDatabase) => {
     expect(await sql`select from shelf.backfill`).toHaveLength(0)
   })
 
+  test('an app of which no row is left, of any kind, has all of them again', async () => {
+    await run.traffic(10)
+    await run.live()
+    const tables = ['counters_1m', 'gauges_1m', 'histograms_1m', 'ledger_1m', 'requests_1m']
+    for (const table of [...tables, 'marker_lines', 'dynos']) {
+      await sql.unsafe(`delete from shelf.${table} where app = 'till'`)
+    }
+    await run.backfill({ sinceMs: sinceMs - HOUR_MS })
+    await run.expectTruth()
+    expect((await sql`select from shelf.dynos where app = 'till'`).length).toBeGreaterThan(0)
+  })
+
   test('where the rows are right, nothing is written', async () => {
     await run.traffic(30)
     await run.live()
