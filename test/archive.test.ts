@@ -1,6 +1,6 @@
 /** The archive, in a folder and in a real S3: what is copied, and what is read back. */
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'bun:test'
-import { rmSync, truncateSync, writeFileSync } from 'node:fs'
+import { readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { AggregateWorker } from '../batch/aggregate-worker.ts'
 import { ArchiveError, partitionFolder } from '../batch/archive-layout.ts'
@@ -436,6 +436,12 @@ describe('what was damaged', () => {
       'a manifest of a newer Shelf',
       ({ json }) => writeFileSync(json, '{"version":2}'),
       /newer Shelf/,
+    ],
+    [
+      'a manifest of another partition',
+      ({ json }) =>
+        writeFileSync(json, readFileSync(json, 'utf8').replace('"partition": 0', '"partition": 1')),
+      /partition=0\/\S+ is the manifest of another hour|partition=1\/\S+ is missing/,
     ],
   ])('%s is an error that names it, and is never passed over', async (_what, damage, words) => {
     const { store, ...files } = await archiveOf()
