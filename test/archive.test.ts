@@ -454,6 +454,19 @@ describe('what was damaged', () => {
     expect(found.words.join('\n')).toMatch(words)
   })
 
+  test.each([
+    ['how many records', '"records": 20,\n "rawBytes"', '"records": 21,\n "rawBytes"'],
+    ['the first offset', '"first": {\n  "offset": 20', '"first": {\n  "offset": 19'],
+    ['the last offset', '"last": {\n  "offset": 39', '"last": {\n  "offset": 38'],
+    ['the hour', '"hour": "', '"hour": "2020-01-01T00:00:00.000Z", "was": "'],
+  ])('a manifest that has %s wrong is called wrong', async (_what, right, wrong) => {
+    const { store, json } = await archiveOf()
+    const text = readFileSync(json, 'utf8')
+    expect(text).toContain(right)
+    writeFileSync(json, text.replace(right, wrong))
+    expect((await verified(store)).wrong).toBeGreaterThan(0)
+  })
+
   test('a manifest that is gone is a hole that verify calls wrong', async () => {
     const { store, json } = await archiveOf()
     rmSync(json)
