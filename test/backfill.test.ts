@@ -5,6 +5,8 @@ import { persistRecords } from '../batch/persist-records.ts'
 import { TryAgainError } from '../batch/program.ts'
 import { liveSource } from '../batch/raw-source.ts'
 import { aggregateRecordSchema } from '../core/aggregate-record.ts'
+import { ABSENT, encodeBurst, requestColumns } from '../core/burst.ts'
+import { emptySignals } from '../core/signals.ts'
 import { clear } from '../db/backfill-job.ts'
 import type { Sql } from '../db/client.ts'
 import { APPS, Case, Databases } from './backfill-case.ts'
@@ -69,6 +71,47 @@ onEachPostgres((newDatabase) => {
     await run.backfill({ sinceMs: sinceMs - HOUR_MS })
     await run.expectTruth()
     expect((await sql`select from shelf.dynos where app = 'till'`).length).toBeGreaterThan(0)
+  })
+
+  test('a burst of which one thing only lies in the range is not passed over', async () => {
+    await run.traffic(30)
+    const at = { timeMs: sinceMs + 5 * MINUTE_MS + 1000 }
+    const marker = { ...at, kind: 'release' as const, process: '', dyno: '', text: 'v1', by: '' }
+    const dyno = { ...at, dyno: 'web.1', instance: 'only' }
+    const point = { ...at, kind: 'gauge' as const, process: '', source: '', name: 'only', value: 1 }
+    const requests = requestColumns(1)
+    requests.timeMs[0] = at.timeMs
+    requests.code[0] = ABSENT
+    const none = { requests: requestColumns(0), signals: emptySignals() }
+    const counts = { received: 1, kept: 1 }
+    const outsideMs = sinceMs + 9 * MINUTE_MS
+    const bursts = [
+      { ...none, ledger: new Map([[sinceMs + 5 * MINUTE_MS, counts]]) },
+      { ...none, requests: { ...requests, processes: ['web'] } },
+      { ...none, signals: { ...emptySignals(), points: [point] } },
+      { ...none, signals: { ...emptySignals(), markers: [marker] } },
+      { ...none, signals: { ...emptySignals(), dynos: [dyno] } },
+    ]
+    for (const [number, burst] of bursts.entries()) {
+      const id = (800 + number).toString(16).padStart(32, '0')
+      const head = { id, app: `only-${number}`, drain: 'heroku', receivedAtMs: log.nowMs }
+      const ledger = new Map([[outsideMs, counts]])
+      await log.appendRaw(encodeBurst({ ...head, ledger, ...burst }).toBase64())
+    }
+    await run.live()
+    const rows = await allRows(sql)
+    for (const table of ['gauges_1m', 'ledger_1m', 'requests_1m', 'marker_lines', 'dynos']) {
+      const time = { marker_lines: 'time', dynos: 'last_at' }[table] ?? 'bucket'
+      const lost = await sql.unsafe(
+        `delete from shelf.${table} where app like 'only-%' and ${time} < $1 returning 1`,
+        [new Date(sinceMs + 6 * MINUTE_MS).toISOString()],
+      )
+      expect(lost).toHaveLength(1)
+    }
+    const asked = { sinceMs: sinceMs + 5 * MINUTE_MS, untilMs: sinceMs + 6 * MINUTE_MS }
+    expect(await run.backfill({ ...asked, isDry: true })).toHaveLength(4)
+    await run.backfill(asked)
+    expect(await allRows(sql)).toEqual(rows)
   })
 
   test('where the rows are right, nothing is written', async () => {
