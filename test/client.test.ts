@@ -39,4 +39,26 @@ onEachPostgres((newDatabase) => {
     expect(failed).toBeGreaterThan(3)
     await sql.end()
   })
+
+  // Without the patch its statements go on in whatever session comes next, each committed by itself.
+  test('a transaction whose session is gone writes nothing more', async () => {
+    const sql = connect(await newDatabase(), { max: 1 })
+    await sql`create table written (what text)`
+    const cut = Promise.withResolvers<void>()
+    const tried = Promise.withResolvers<unknown>()
+    const failed = sql.begin(async (transaction) => {
+      await transaction`set local idle_in_transaction_session_timeout = '30ms'`
+      await cut.promise
+      await transaction`insert into written values ('late')`.then(tried.resolve, tried.reject)
+    })
+    expect(isPassing(await failed.catch((error) => error))).toBe(true)
+    expect(await sql`select from written`).toHaveLength(0)
+    await sql.begin(async (transaction) => {
+      await transaction`insert into written values ('next')`
+      cut.resolve()
+      expect(isPassing(await tried.promise.catch((error) => error))).toBe(true)
+    })
+    expect([...(await sql`select what from written`)]).toEqual([{ what: 'next' }])
+    await sql.end()
+  })
 })
