@@ -1,4 +1,5 @@
 /** How soon request_stats answers over four ranges, and what its plans read. */
+import { readFileSync } from 'node:fs'
 import { connect, type Sql } from '../db/client.ts'
 import { timeToText } from '../db/schema.ts'
 import type { Figure } from './run.ts'
@@ -25,11 +26,13 @@ export async function measureRanges(
 ): Promise<Figure[]> {
   const sql = connect(databaseUrl, { max: 1 })
   try {
+    const [session] = await sql<{ pid: number }[]>`select pg_backend_pid() as pid`
+    const cpuMs = (): number => cpuMsOf(session?.pid ?? 0)
     const runs = new Map(RANGES.map((range) => [range, [] as Run[]]))
     for (let round = 0, rounds = 1 + Math.ceil(RUNS_MIN / apps.length); round < rounds; round++) {
       for (const app of apps) {
         for (const range of RANGES) {
-          const run = await ask(sql, app, range, untilMs)
+          const run = await ask(sql, app, range, untilMs, cpuMs)
           if (round > 0) runs.get(range)?.push(run)
         }
       }
@@ -37,15 +40,13 @@ export async function measureRanges(
     const figures: Figure[] = []
     for (const [range, all] of runs) {
       const { read, of } = await partitionsRead(sql, apps[0] ?? '', range, untilMs)
-      const ms = all.map((run) => run.ms).sort((a, b) => a - b)
-      const at = (q: number): number =>
-        Math.round(10 * (ms[Math.ceil(q * ms.length) - 1] ?? Number.NaN)) / 10
       const rows = all.reduce((sum, run) => sum + run.rows, 0) / all.length
-      const busiest = all.filter(({ app }) => app === apps[0]).map((run) => run.ms)
+      const at = percentilesOf(all.map(({ ms }) => ms))
+      const cpuAt = percentilesOf(all.map((run) => run.cpuMs))
       console.log(
-        `${range.name}: median ${at(0.5)}, p95 ${at(0.95)}, most ${at(1)} ms of ${ms.length} runs; ` +
-          `the busiest app ${Math.max(...busiest).toFixed(1)} ms; ${rows.toFixed(0)} rows; ` +
-          `reads ${read} of ${of} partitions`,
+        `${range.name}: ${at(0.5)} / ${at(0.95)} / ${at(1)} ms (median, p95, most) of ${all.length} ` +
+          `runs; processor time of it ${cpuAt(0.5)} / ${cpuAt(0.95)} / ${cpuAt(1)} ms; ` +
+          `${rows.toFixed(0)} rows; reads ${read} of ${of} partitions`,
       )
       figures.push(
         {
@@ -66,17 +67,41 @@ export async function measureRanges(
 }
 
 interface Run {
-  app: string
   ms: number
+  /** Of the server's process: what it takes where no other program is in the way. */
+  cpuMs: number
   rows: number
 }
 
-async function ask(sql: Sql, app: string, range: Range, untilMs: number): Promise<Run> {
+/** NaN where the system does not tell. */
+function cpuMsOf(pid: number): number {
+  try {
+    // https://docs.kernel.org/scheduler/sched-stats.html: time on the processor, ns.
+    return Number(readFileSync(`/proc/${pid}/schedstat`, 'utf8').split(' ')[0]) / 1e6
+  } catch {
+    return Number.NaN
+  }
+}
+
+function percentilesOf(values: readonly number[]): (q: number) => number {
+  const sorted = [...values].sort((a, b) => a - b)
+  return (q) => Math.round(10 * (sorted[Math.ceil(q * sorted.length) - 1] ?? Number.NaN)) / 10
+}
+
+async function ask(
+  sql: Sql,
+  app: string,
+  range: Range,
+  untilMs: number,
+  cpuMs: () => number,
+): Promise<Run> {
   const [since, until] = timesOf(range, untilMs)
   const startedAt = performance.now()
+  const cpuBeforeMs = cpuMs()
   const rows = await sql`
     select * from shelf.request_stats(${app}, ${since}, ${until}, ${range.step}::interval)`
-  return { app, ms: performance.now() - startedAt, rows: rows.length }
+  const ms = performance.now() - startedAt
+  return { ms, cpuMs: cpuMs() - cpuBeforeMs, rows: rows.length }
 }
 
 const timesOf = ({ hours }: Range, untilMs: number): [string, string] => [
