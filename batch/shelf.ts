@@ -65,6 +65,14 @@ const programs: Record<string, { summary: string; load: () => Promise<Program> }
     summary: 'issue, list and revoke drains',
     load: async () => (await import('./drain.ts')).drain,
   },
+  web: {
+    summary: 'serve the dashboard',
+    load: async () => (await import('./web.ts')).web,
+  },
+  token: {
+    summary: 'issue, list and revoke access tokens of the dashboard',
+    load: async () => (await import('./token.ts')).token,
+  },
   send: {
     summary: 'send log text to a drain',
     load: async () => (await import('./send.ts')).send,

@@ -60,6 +60,8 @@ const histogram = customType<{ data: SparseHistogram; driverData: string }>({
   fromDriver: histogramFromText,
 })
 
+const bytes = customType<{ data: Uint8Array }>({ dataType: () => 'bytea' })
+
 const time = (name?: string) =>
   name === undefined ? timestamp({ withTimezone: true }) : timestamp(name, { withTimezone: true })
 
@@ -283,4 +285,29 @@ export const drains = shelf.table('drains', {
   keyId: text('key_id').notNull(),
   createdAt: time('created_at').notNull().defaultNow(),
   revokedAt: time('revoked_at'),
+})
+
+export const tokens = shelf.table('tokens', {
+  id: text().primaryKey(),
+  hash: bytes().notNull().unique('tokens_hash_key'),
+  label: text().notNull().default(''),
+  apps: text().array(),
+  createdAt: time('created_at').notNull().defaultNow(),
+  revokedAt: time('revoked_at'),
+})
+
+export const appOverview = shelf.table('app_overview', {
+  app: text().primaryKey(),
+  asOf: time('as_of').notNull(),
+  refreshedAt: time('refreshed_at').notNull().defaultNow(),
+  requests: total(),
+  failed: total(),
+  p95: doublePrecision(),
+  sparkline: integer().array().notNull().default([]),
+  memory: doublePrecision(),
+  memoryShare: doublePrecision('memory_share'),
+  deployedAt: time('deployed_at'),
+  deploy: text(),
+  completeness: doublePrecision(),
+  lastAt: time('last_at'),
 })

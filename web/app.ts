@@ -1,0 +1,142 @@
+/**
+ * The dashboard and its API. It knows no runtime: SQL, and what else differs, come with each
+ * request (see context.ts).
+ */
+import { type Context, Hono } from 'hono'
+import { createMiddleware } from 'hono/factory'
+import * as z from 'zod'
+import { appNameSchema } from '../core/credential.ts'
+import { maySee } from './access.ts'
+import { apiRoutes, appsQuery } from './api/api.ts'
+import { type Asset, openAssets } from './assets.ts'
+import { compareRelease, compareWeeks, WINDOWS } from './compare.ts'
+import type { Env } from './context.ts'
+import { appPage } from './pages/app.ts'
+import { appsPage } from './pages/apps.ts'
+import { comparePage } from './pages/compare.ts'
+import { type Page, problemPage, renderer } from './pages/layout.ts'
+import { startPage } from './pages/start.ts'
+import { rangeOf, rangeQuery } from './range.ts'
+import { readApps, refreshApps } from './read/apps.ts'
+import { readReleases } from './read/markers.ts'
+import { finestStepMs, readFacts } from './read/truth.ts'
+import { securityHeaders } from './security.ts'
+import { signedIn, signInRoutes } from './sign-in.ts'
+import { readView } from './view.ts'
+
+const RELEASES_MS = 30 * 86_400_000
+
+/** PostgreSQL's invalid_parameter_value: our functions refuse with it, and say what would do. */
+const INVALID_PARAMETER = '22023'
+
+const stateQuery = z.object({
+  process: z.string().max(64).optional(),
+  tz: z.enum(['utc', 'local']).optional(),
+})
+
+const compareQuery = z.object({
+  release: z.iso.datetime({ offset: true }).optional(),
+  window: z.literal(Object.keys(WINDOWS) as (keyof typeof WINDOWS)[]).default('30m'),
+})
+
+export function webApp(assets: readonly Asset[]): Hono<Env> {
+  const { url, routes } = openAssets(assets)
+  const render = renderer({ url, routes })
+  const page = (c: Context<Env>, content: Page) => c.html(render(c, content))
+  const app = new Hono<Env>()
+
+  app.use(securityHeaders)
+  app.route('/', routes)
+  app.get('/healthz', (c) => c.text('ok'))
+  app.get('/favicon.ico', (c) => c.redirect(url('icon.svg')))
+  app.get('/robots.txt', (c) => c.text('User-agent: *\nDisallow: /\n'))
+  app.route('/', signInRoutes(render))
+  app.use(signedIn)
+  app.use('/apps/:app/*', appSeen)
+  app.use('/api/apps/:app/*', appSeen)
+
+  app.get('/', async (c) => {
+    const { q, sort, order, page: number, limit } = appsQuery.parse(c.req.query())
+    const query = { search: q, sort, isDescending: order === 'desc', page: number, pageSize: limit }
+    await refreshApps(c.env.sql, c.env.inBackground)
+    return page(c, appsPage(await readApps(c.env.sql, c.get('viewer'), query), query))
+  })
+
+  app.get('/apps/:app', async (c) => {
+    const name = c.req.param('app')
+    const facts = c.get('facts')
+    if (facts.lastAtMs === null) return page(c, startPage(name))
+    const { process, tz } = stateQuery.parse(c.req.query())
+    const range = rangeOf(rangeQuery.parse(c.req.query()), facts.nowMs, (sinceMs) =>
+      finestStepMs(facts, sinceMs),
+    )
+    const view = await readView(c.env.sql, name, range, facts, process)
+    const query = new URLSearchParams(new URL(c.req.url).search)
+    return page(c, appPage(view, { isUtc: tz === 'utc', query }))
+  })
+
+  app.get('/apps/:app/compare', async (c) => {
+    const name = c.req.param('app')
+    const facts = c.get('facts')
+    const { release, window } = compareQuery.parse(c.req.query())
+    const { tz } = stateQuery.parse(c.req.query())
+    const releaseMs = release === undefined ? undefined : Date.parse(release)
+    const least = (backMs: number): number => finestStepMs(facts, facts.nowMs - backMs)
+    const { sql } = c.env
+    const [comparison, releases] = await Promise.all([
+      releaseMs === undefined
+        ? compareWeeks(sql, name, facts.nowMs, least(15 * 86_400_000))
+        : compareRelease(sql, name, releaseMs, window, facts.nowMs, finestStepMs(facts, releaseMs - 86_400_000)),
+      readReleases(sql, { app: name, sinceMs: facts.nowMs - RELEASES_MS, untilMs: facts.nowMs + 60_000 }),
+    ])
+    const state = {
+      releases,
+      release: releaseMs === undefined ? undefined : new Date(releaseMs),
+      window,
+      isUtc: tz === 'utc',
+    }
+    return page(c, comparePage(comparison, state))
+  })
+
+  app.route('/', apiRoutes())
+
+  const refuse = (c: Context<Env>, status: 400 | 404 | 503 | 500, words: string, hint?: string) => {
+    if (c.req.path.startsWith('/api/')) {
+      return c.json({ error: words, ...(hint === undefined ? {} : { hint }), status }, status)
+    }
+    const title = { 400: 'Not understood', 404: 'Not found', 503: 'No database', 500: 'Failed' }[status]
+    const text = hint === undefined ? words : `${words}: ${hint}`
+    return c.html(render(c, problemPage(title, text)), status)
+  }
+  app.notFound((c) => refuse(c, 404, 'There is nothing here.'))
+  app.onError((error, c) => {
+    if (error instanceof z.ZodError) return refuse(c, 400, z.prettifyError(error))
+    const code = 'code' in error ? String(error.code) : ''
+    if (code === INVALID_PARAMETER) {
+      return refuse(c, 400, error.message, 'hint' in error ? String(error.hint) : undefined)
+    }
+    if (isUnreachable(code)) {
+      console.error(`web: PostgreSQL: ${error.message}`)
+      return refuse(c, 503, 'PostgreSQL can’t be reached. Numbers go on being collected meanwhile.')
+    }
+    console.error(error)
+    return refuse(c, 500, 'Something went wrong. The log of the dashboard says what.')
+  })
+  return app
+}
+
+/** Of an app that the viewer may not see, the answer is that of one that does not exist. */
+const appSeen = createMiddleware<Env>(async (c, next) => {
+  const name = c.req.param('app') ?? ''
+  const viewer = c.get('viewer')
+  if (!appNameSchema.safeParse(name).success || !maySee(viewer, name)) return c.notFound()
+  const facts = await readFacts(c.env.sql, name)
+  // Who was given an app by name knows of it before its first message.
+  if (!facts.exists && viewer.apps === null) return c.notFound()
+  c.set('facts', facts)
+  return await next()
+})
+
+/** Connections that fail, as sockets, postgres.js and PostgreSQL itself (class 08, 57) have it. */
+const isUnreachable = (code: string): boolean =>
+  /^(ECONN|EPIPE|ENOTFOUND|ETIMEDOUT|CONNECT|CONNECTION|08|57P|53300)/.test(code)

@@ -1,0 +1,113 @@
+/** Two times of an app beside each other. */
+import { html } from 'hono/html'
+import { type Comparison, type Period, type Window, WINDOWS } from '../compare.ts'
+import type { ReleaseImpact } from '../read/markers.ts'
+import type { Totals } from '../read/requests.ts'
+import { count, ms, percent } from './format.ts'
+import type { Html, Page } from './layout.ts'
+
+export interface CompareState {
+  releases: readonly ReleaseImpact[]
+  /** The release that is looked at; undefined: weeks. */
+  release: Date | undefined
+  window: Window
+  isUtc: boolean
+}
+
+/** Changes smaller than this are no better or worse: the error of the histograms is 1.083 %. */
+const NOTABLE = 0.05
+
+interface Figure {
+  title: string
+  of: (totals: Totals, period: Period) => number | null
+  format: (value: number) => string
+  /** Whether more of it is worse. */
+  isWorse: boolean
+}
+
+const minutes = ({ sinceMs, untilMs }: Period): number => (untilMs - sinceMs) / 60_000
+
+const FIGURES: Figure[] = [
+  { title: 'Requests / min', of: ({ requests }, period) => requests / minutes(period), format: count, isWorse: false },
+  { title: 'Errors', of: ({ requests, failed }) => (requests === 0 ? null : failed / requests), format: percent, isWorse: true },
+  { title: 'p50', of: ({ p50 }) => p50, format: ms, isWorse: true },
+  { title: 'p95', of: ({ p95 }) => p95, format: ms, isWorse: true },
+  { title: 'p99', of: ({ p99 }) => p99, format: ms, isWorse: true },
+  { title: 'max', of: ({ max }) => max, format: ms, isWorse: true },
+  { title: 'mean', of: ({ mean }) => mean, format: ms, isWorse: true },
+]
+
+export function comparePage(comparison: Comparison, state: CompareState): Page {
+  const { app, before, after } = comparison
+  const path = `/apps/${encodeURIComponent(app)}`
+  return {
+    title: `${app}: compare`,
+    crumbs: html`<span class="crumb"><a href="${path}">${app}</a></span><span class="crumb"><a href="${path}/compare" aria-current="page">Compare</a></span>`,
+    data: { page: 'compare', comparison, isUtc: state.isUtc },
+    body: html`
+<div class="bar">
+  <h1>${title(state)}</h1>
+  ${
+    state.release === undefined
+      ? ''
+      : html`<nav class="ranges" aria-label="Length">${Object.keys(WINDOWS).map((window) => html`<a href="${releaseHref(path, state.release, window)}" ${window === state.window ? html`aria-current="true"` : ''}>${window}</a>`)}</nav><a class="tool" href="${path}/compare">This week and last</a>`
+  }
+</div>
+<div class="compare">
+<section aria-label="Figures">
+<table class="figures">
+  <thead><tr><th scope="col"></th>${[before, after].map(({ label, sinceMs, untilMs }) => html`<th scope="col" class="number">${label}<br><time class="muted" datetime="${iso(sinceMs)}" data-until="${iso(untilMs)}">${iso(sinceMs).slice(0, 16).replace('T', ' ')}</time></th>`)}<th scope="col" class="number">Change</th></tr></thead>
+  <tbody>${FIGURES.map((figure) => figureRow(figure, before, after))}
+    <tr><th scope="row">Requests</th><td class="number">${count(before.totals.requests)}</td><td class="number">${count(after.totals.requests)}</td><td></td></tr>
+  </tbody>
+</table>
+<p class="hint">Percentiles are of all requests of a time merged, at most 1.083 % off nearest rank; max and mean are exact.</p>
+</section>
+<div id="panels"></div>
+</div>
+${releaseList(path, state)}`,
+  }
+}
+
+function title({ release, releases }: CompareState): Html | string {
+  if (release === undefined) return 'This week and last'
+  const found = releases.find(({ time }) => time.getTime() === release.getTime())
+  return html`Before and after ${found === undefined ? 'a release' : html`${found.version ?? found.kind} <span class="muted">${found.text === found.version ? '' : found.text}</span>`}`
+}
+
+const iso = (timeMs: number): string => new Date(timeMs).toISOString()
+
+const releaseHref = (path: string, release: Date | undefined, window: string): string =>
+  `${path}/compare?${new URLSearchParams({ release: release?.toISOString() ?? '', window })}`
+
+function figureRow({ title, of, format, isWorse }: Figure, before: Period, after: Period): Html {
+  const [was, is] = [of(before.totals, before), of(after.totals, after)]
+  const text = (value: number | null): string => (value === null ? '–' : format(value))
+  return html`<tr><th scope="row">${title}</th><td class="number">${text(was)}</td><td class="number">${text(is)}</td><td class="number">${change(was, is, isWorse)}</td></tr>`
+}
+
+function change(was: number | null, is: number | null, isWorse: boolean): Html | string {
+  if (was === null || is === null || was === is) return '–'
+  if (was === 0) return 'from 0'
+  const share = is / was - 1
+  const words = share > 9 ? `× ${count(Math.round(is / was))}` : `${share > 0 ? '+' : '−'}${(Math.abs(share) * 100).toFixed(1)} %`
+  const kind = !isWorse || Math.abs(share) < NOTABLE ? '' : share > 0 ? 'bad' : 'good'
+  return html`<span class="${kind}">${words}</span>`
+}
+
+function releaseList(path: string, { releases, release }: CompareState): Html {
+  if (releases.length === 0) return html`<p class="muted">No release in the last 30 days.</p>`
+  return html`<section class="releases" aria-labelledby="releases-title">
+<h2 id="releases-title">Releases of the last 30 days</h2>
+<div class="scroll" tabindex="0" role="region" aria-label="Table of releases">
+<table class="list">
+<thead><tr><th scope="col">Release</th><th scope="col">When</th><th scope="col" class="number">p95 before</th><th scope="col" class="number">after</th><th scope="col" class="number">Errors before</th><th scope="col" class="number">after</th></tr></thead>
+<tbody>${releases.map(
+    (each) => html`<tr ${each.time.getTime() === release?.getTime() ? html`aria-current="true"` : ''}>
+<th scope="row"><a href="${releaseHref(path, each.time, '30m')}">${each.version ?? each.kind}</a> <span class="muted">${each.kind} ${each.text === each.version ? '' : each.text}</span></th>
+<td><time datetime="${each.time.toISOString()}">${each.time.toISOString().slice(0, 16).replace('T', ' ')} UTC</time></td>
+<td class="number">${each.p95_before === null ? '–' : ms(each.p95_before)}</td><td class="number">${each.p95_after === null ? '–' : ms(each.p95_after)}</td>
+<td class="number">${each.error_rate_before === null ? '–' : percent(each.error_rate_before)}</td><td class="number">${each.error_rate_after === null ? '–' : percent(each.error_rate_after)}</td>
+</tr>`,
+  )}</tbody></table></div></section>`
+}

@@ -1,0 +1,45 @@
+/** The dashboard in Bun. */
+import { connect, type Sql } from '../db/client.ts'
+import { webApp } from './app.ts'
+import { buildAssets } from './bundle.ts'
+
+/** A page asks for seven things at once; two pages at a time need not wait. */
+const CONNECTIONS_MAX = 10
+const STATEMENT_MS_MAX = '20s'
+/** No form has more than a token. */
+const BODY_BYTES_MAX = 64 * 1024
+
+export interface WebServer {
+  url: string
+  stop(): Promise<void>
+}
+
+/** @throws Error where it can't listen, or the scripts can't be bundled */
+export async function serveWeb(
+  databaseUrl: string,
+  { hostname, port }: { hostname: string; port: number },
+): Promise<WebServer> {
+  const app = webApp(await buildAssets())
+  const sql: Sql = connect(databaseUrl, {
+    max: CONNECTIONS_MAX,
+    settings: { application_name: 'shelf web', statement_timeout: STATEMENT_MS_MAX, jit: 'off' },
+  })
+  const server: Bun.Server<undefined> = Bun.serve({
+    hostname,
+    port,
+    maxRequestBodySize: BODY_BYTES_MAX,
+    fetch: (request) =>
+      app.fetch(request, {
+        sql,
+        peer: server.requestIP(request)?.address ?? '',
+        inBackground: () => {},
+      }),
+  })
+  return {
+    url: `http://${hostname}:${server.port}`,
+    async stop() {
+      await server.stop(true)
+      await sql.end({ timeout: 5 })
+    },
+  }
+}
