@@ -18,6 +18,8 @@ export interface Period {
   sinceMs: number
   untilMs: number
   totals: Totals
+  /** Of it there is data, minutes, in whole steps. */
+  knownMinutes: number
   /** By step, from the period's beginning. */
   p50: Column
   p95: Column
@@ -107,6 +109,7 @@ async function readPeriod(sql: Sql, span: Span, label: string, nowMs: number): P
     sinceMs: span.sinceMs,
     untilMs: span.untilMs,
     totals,
+    knownMinutes: time.reduce((sum, bucket, i) => sum + (at.has(bucket) ? minutes(i) : 0), 0),
     p50: column(({ p50 }) => p50),
     p95: column(({ p95 }) => p95),
     throughput: column(({ requests }, i) => requests / minutes(i)),

@@ -7,7 +7,7 @@ import { byId, el } from './dom.ts'
 import { drawLane, markerWords } from './lane.ts'
 import { showMetrics } from './metrics.ts'
 import { Panel } from './panel.ts'
-import { panelsOf } from './panels.ts'
+import { type Choices, panelsOf } from './panels.ts'
 import { between, clock, moment, useUtc } from './time.ts'
 
 /** As often as new rows come, about; and seldom where a step is an hour. */
@@ -56,12 +56,12 @@ export class AppPage {
     showMetrics(this.view, this.params)
   }
 
-  private get isByCode(): boolean {
-    return this.params.get('by') === 'code'
+  private get choices(): Choices {
+    return { isByCode: this.params.get('by') === 'code', isLog: this.params.get('y') === 'log' }
   }
 
   private draw(): void {
-    const specs = panelsOf(this.view, this.isByCode)
+    const specs = panelsOf(this.view, this.choices)
     const isSame =
       specs.length === this.panels.length && specs.every((spec, i) => this.panels[i]?.fits(spec))
     if (isSame) {
@@ -79,26 +79,37 @@ export class AppPage {
             onKey: (event) => this.key(event),
           }),
       )
-      this.byCodeButton()
+      this.choiceButtons()
     }
     this.drawLane()
     this.drawTruth()
     this.show(this.at)
   }
 
-  private byCodeButton(): void {
+  /** A button in the head of a chart, for what the URL keeps as `name=value`. */
+  private choiceButton(panel: string, words: string, name: string, value: string): void {
+    const isChosen = this.params.get(name) === value
+    const onclick = (): void => {
+      if (isChosen) this.params.delete(name)
+      else this.params.set(name, value)
+      history.replaceState(null, '', this.url())
+      this.draw()
+      this.choiceButtons()
+      this.target.querySelector<HTMLElement>(`#${panel} .choice`)?.focus()
+    }
     const button = el(
       'button',
-      { type: 'button', class: 'quiet', 'aria-pressed': String(this.isByCode), onclick: () => {
-        if (this.isByCode) this.params.delete('by')
-        else this.params.set('by', 'code')
-        history.replaceState(null, '', this.url())
-        this.draw()
-      } },
-      'By code',
+      { type: 'button', class: 'quiet choice', 'aria-pressed': String(isChosen), onclick },
+      words,
     )
-    const header = this.target.querySelector('#throughput header')
+    const header = this.target.querySelector(`#${panel} header`)
+    header?.querySelector('.choice')?.remove()
     header?.querySelector('button')?.before(button)
+  }
+
+  private choiceButtons(): void {
+    this.choiceButton('throughput', 'By code', 'by', 'code')
+    this.choiceButton('response-time', 'Log scale', 'y', 'log')
   }
 
   private drawLane(): void {
@@ -235,7 +246,7 @@ export class AppPage {
     const loading = new AbortController()
     this.loading = loading
     const query = new URLSearchParams(this.params)
-    for (const name of ['by', 'tz']) query.delete(name)
+    for (const name of ['by', 'tz', 'y']) query.delete(name)
     try {
       const response = await fetch(`/api${location.pathname}/view?${query}`, { signal: loading.signal })
       // The token was revoked, or the cookie is gone.

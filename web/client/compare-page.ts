@@ -9,6 +9,10 @@ import { moment, useUtc } from './time.ts'
 
 const HEIGHT_PX = 150
 const AXIS_PX = 62
+/** Of a panel, both sides, with its border. */
+const PADDING_PX = 26
+/** Steps of the axis, seconds: as people divide time. */
+const STEPS_SECONDS = [60, 300, 600, 1800, 3600, 4 * 3600, 12 * 3600, 86_400]
 
 export interface CompareData {
   page: 'compare'
@@ -24,6 +28,7 @@ interface Chart {
   before: Column
   after: Column
   formatX: (x: number) => string
+  isDistribution?: boolean
   format: (y: number) => string
 }
 
@@ -58,7 +63,7 @@ export class ComparePage {
   }
 }
 
-const widthOf = (target: HTMLElement): number => Math.max(200, target.clientWidth - 2)
+const widthOf = (target: HTMLElement): number => Math.max(200, target.clientWidth - PADDING_PX)
 
 function chartsOf({ elapsed, before, after, stepMs }: Comparison): Chart[] {
   // A period that begins within a step comes by the minute.
@@ -110,12 +115,14 @@ function distribution(before: Period, after: Period): Chart {
     x,
     before: share(was, before.totals.timed),
     after: share(is, after.totals.timed),
+    isDistribution: true,
     formatX: (row) => ms(heatBounds(Math.round(row))[0]),
     format: percent,
   }
 }
 
 function passed(seconds: number): string {
+  if (seconds === 0) return 'begin'
   if (seconds >= 86_400) return `day ${Math.floor(seconds / 86_400) + 1}`
   return seconds >= 3600 ? `${Math.floor(seconds / 3600)} h` : `${Math.floor(seconds / 60)} min`
 }
@@ -138,6 +145,8 @@ function drawChart(target: HTMLElement, chart: Chart, { before, after }: Compari
     const at = i === null || i === undefined ? null : (values[i] ?? null)
     return at === null ? '' : chart.format(at)
   }
+  const { stepped } = uPlot.paths
+  const paths = chart.isDistribution && stepped ? { paths: stepped({ align: 1 }) } : {}
   return new uPlot(
     {
       width: widthOf(target),
@@ -147,13 +156,13 @@ function drawChart(target: HTMLElement, chart: Chart, { before, after }: Compari
       cursor: { y: false, drag: { x: false, y: false } },
       scales: { x: { time: false }, y: { range: (_plot, _least, most) => [0, most === null || most === 0 ? 1 : most * 1.06] } },
       axes: [
-        { ...axis, size: 24, gap: 4, space: 70, grid: { show: false }, values: (_plot, splits) => splits.map(chart.formatX) },
+        { ...axis, size: 24, gap: 4, space: 70, grid: { show: false }, incrs: chart.isDistribution ? [4, 8, 16] : STEPS_SECONDS, values: (_plot, splits) => splits.map(chart.formatX) },
         { ...axis, size: AXIS_PX, gap: 6, space: 34, grid: { stroke: () => colour('grid'), width: 1 }, values: (_plot, splits) => splits.map(chart.format) },
       ],
       series: [
         {},
-        { stroke: () => colour('before'), width: 1.5, dash: [5, 4], points: { show: false } },
-        { stroke: () => colour('after'), width: 1.75, points: { show: false } },
+        { ...paths, stroke: () => colour('before'), width: 1.5, dash: [5, 4], points: { show: false } },
+        { ...paths, stroke: () => colour('after'), width: 1.75, points: { show: false } },
       ],
       hooks: {
         setCursor: [(plot) => {

@@ -21,6 +21,22 @@ export function el<Tag extends keyof HTMLElementTagNameMap>(
 
 export const byId = (id: string): HTMLElement | null => document.getElementById(id)
 
-/** A colour of the style sheet, as it is now: light or dark. */
-export const colour = (name: string): string =>
-  getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim()
+const probe = el('span', { hidden: true })
+let scheme = ''
+const known = new Map<string, string>()
+
+/** A colour of the style sheet, `p50`, as it is now: light or dark. */
+export function colour(name: string): string {
+  const root = document.documentElement
+  const now = `${root.dataset.theme}${matchMedia('(prefers-color-scheme: dark)').matches}`
+  if (now !== scheme) known.clear()
+  scheme = now
+  const before = known.get(name)
+  if (before !== undefined) return before
+  // A property holds both: a canvas wants the one that counts.
+  if (!probe.isConnected) document.body.append(probe)
+  probe.style.color = `var(--${name})`
+  const found = getComputedStyle(probe).color
+  known.set(name, found)
+  return found
+}

@@ -5,8 +5,8 @@ import type { View } from '../view.ts'
 import { colour, el } from './dom.ts'
 import { moment } from './time.ts'
 
-/** Room for a word beside a flag, and for a flag alone, px. */
-const WORD_PX = 62
+/** Room for the letters of a word beside a flag, and for a flag alone, px. */
+const LETTER_PX = 6.6
 const FLAG_PX = 15
 
 export function drawLane(lane: HTMLElement, view: View, width: number): void {
@@ -21,23 +21,26 @@ export function drawLane(lane: HTMLElement, view: View, width: number): void {
   lane.replaceChildren(
     ...groups.map(({ x, markers }, i) => {
       const room = (groups[i + 1]?.x ?? width) - x
-      return flag(x, markers, room >= WORD_PX, x > width / 2)
+      return flag(x, markers, room, x > width / 2)
     }),
   )
 }
 
 const WEIGHT = ['maintenance', 'crash', 'deploy', 'rollback', 'release', 'config', 'scale', 'addon']
 
-function flag(x: number, markers: Marker[], hasWord: boolean, isRight: boolean): HTMLElement {
+function flag(x: number, markers: Marker[], room: number, isRight: boolean): HTMLElement {
   const weight = ({ kind }: Marker): number => (WEIGHT.indexOf(kind) + WEIGHT.length) % WEIGHT.length
   const [main = markers[0]] = markers.toSorted((a, b) => weight(a) - weight(b))
+  const name = main === undefined ? '' : nameOf(main)
   const words = markers.map(markerWords).join('\n')
   const pin = el('span', { class: 'pin', 'aria-hidden': 'true' }, markers.length > 1 ? String(markers.length) : '')
   const button = el(
     'button',
     { type: 'button', class: `flag${isRight ? ' right' : ''}`, 'aria-label': words, 'data-words': words },
     pin,
-    hasWord && main !== undefined ? el('span', { class: 'word', 'aria-hidden': 'true' }, nameOf(main)) : null,
+    room >= FLAG_PX + name.length * LETTER_PX
+      ? el('span', { class: 'word', 'aria-hidden': 'true' }, name)
+      : null,
     el('span', { class: 'tip', 'aria-hidden': 'true' }, words),
   )
   button.style.left = `${x}px`

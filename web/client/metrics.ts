@@ -25,7 +25,7 @@ export async function showMetrics(view: View, params: URLSearchParams): Promise<
   loading?.abort()
   loading = new AbortController()
   const query = new URLSearchParams(params)
-  for (const name of ['by', 'tz']) query.delete(name)
+  for (const name of ['by', 'tz', 'y']) query.delete(name)
   const section = byId('metrics')
   if (section === null) return
   try {
@@ -73,7 +73,7 @@ function drawOne(grid: HTMLElement, view: View, series: Series): void {
         width: Math.max(160, chart.clientWidth),
         height: HEIGHT_PX,
         legend: { show: false },
-        padding: [6, 6, 0, 0],
+        padding: [6, 6, 6, 0],
         cursor: { y: false, drag: { x: false, y: false } },
         tzDate: (seconds) => {
           const zoned = zone()

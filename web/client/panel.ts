@@ -67,7 +67,7 @@ export class Panel {
   /** Whether it can go on with another spec: the same lines. */
   fits(spec: PanelSpec): boolean {
     const keys = (of: PanelSpec): string => of.lines.map(({ key }) => key).join()
-    return spec.id === this.spec.id && keys(spec) === keys(this.spec)
+    return spec.id === this.spec.id && spec.isLog === this.spec.isLog && keys(spec) === keys(this.spec)
   }
 
   update(spec: PanelSpec, view: View): void {

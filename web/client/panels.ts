@@ -21,11 +21,15 @@ export interface PanelSpec {
   /** Under the title, in few words. */
   about: string
   kind: 'lines' | 'stack' | 'heat' | 'strip'
+  /** Equal distances are equal ratios. */
+  isLog?: boolean
+  /** Steps of its axis are powers of 2, as its units are. */
+  isBinary?: boolean
   format: (value: number) => string
   lines: Line[]
 }
 
-const ERROR_BOUND = `±${percent(Math.ceil(RELATIVE_ERROR_MAX * 1e4) / 1e4)}`
+const ERROR_BOUND = `±${(RELATIVE_ERROR_MAX * 100).toFixed(3)} %`
 
 const CLASSES: Record<string, [string, string]> = {
   '1': ['1xx', 's1'],
@@ -36,16 +40,22 @@ const CLASSES: Record<string, [string, string]> = {
   n: ['no status', 's0'],
 }
 
+/** How a person wants it; in the URL. */
+export interface Choices {
+  isByCode: boolean
+  isLog: boolean
+}
+
 /** Those of which there is something to show. */
-export function panelsOf(view: View, isByCode: boolean): PanelSpec[] {
-  const panels = [responseTime(view), heat(view), throughput(view, isByCode)]
+export function panelsOf(view: View, { isByCode, isLog }: Choices): PanelSpec[] {
+  const panels = [responseTime(view, isLog), heat(view), throughput(view, isByCode)]
   if (view.errors.length > 0) panels.push(errors(view))
   for (const process of Object.keys(view.memory)) panels.push(memory(view, process))
   for (const process of Object.keys(view.load)) panels.push(load(view, process))
   return panels
 }
 
-function responseTime({ requests }: View): PanelSpec {
+function responseTime({ requests }: View, isLog: boolean): PanelSpec {
   const note = (i: number): string => {
     const n = requests.timed[i]
     return n === null || n === undefined ? '' : `${ERROR_BOUND} of ${count(n)}`
@@ -62,6 +72,7 @@ function responseTime({ requests }: View): PanelSpec {
     title: 'Response time',
     about: 'service time, by nearest rank from merged histograms',
     kind: 'lines',
+    isLog,
     format: ms,
     lines: [
       line('p50'),
@@ -96,9 +107,15 @@ function heat({ requests }: View): PanelSpec {
   }
 }
 
+/** Of less than this a rate says little. */
+const RATE_SECONDS_MIN = 10
+
 /** Requests a minute; `seconds` of each step have passed. */
 const perMinute = (column: Column, seconds: readonly number[]): Column =>
-  column.map((n, i) => (n === null ? null : (n * 60) / (seconds[i] ?? 60)))
+  column.map((n, i) => {
+    const passed = seconds[i] ?? 0
+    return n === null || passed < RATE_SECONDS_MIN ? null : (n * 60) / passed
+  })
 
 function throughput(view: View, isByCode: boolean): PanelSpec {
   const groups = Map.groupBy(Object.keys(view.status), (code) => (isByCode ? code : (code[0] ?? '')))
@@ -174,6 +191,7 @@ function memory(view: View, process: string): PanelSpec {
     title: `Memory: ${process}`,
     about: 'of a dyno: RSS, cache and swap',
     kind: 'lines',
+    isBinary: true,
     format: bytes,
     lines: all.filter(({ values }) => values.some((value) => value !== null)),
   }

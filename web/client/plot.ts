@@ -17,6 +17,8 @@ const STRIP_FRAME_PX = 34
 /** Rows of the heat map a doubling. */
 const HEAT_ROWS = 4
 
+const POWERS_OF_2 = Array.from({ length: 50 }, (_, power) => 2 ** power)
+
 type Data = (number | null | undefined)[]
 
 export function heightOf(spec: PanelSpec): number {
@@ -60,7 +62,10 @@ export function makePlot(
     },
     scales: {
       x: { time: true, range: () => rangeOf(context.view()) },
-      y: { range: (_plot, _least, most) => yRange(context, most) },
+      y: {
+        distr: spec.isLog ? 3 : 1,
+        range: (_plot, least, most) => yRange(context, least, most),
+      },
     },
     axes: axesOf(context),
     series: [{}, ...seriesOf(spec)],
@@ -90,10 +95,15 @@ export function makePlot(
 
 const rangeOf = ({ sinceMs, untilMs }: View): uPlot.Range.MinMax => [sinceMs / 1000, untilMs / 1000]
 
-function yRange(context: PlotContext, most: number | null): uPlot.Range.MinMax {
-  const { kind, lines } = context.spec()
+function yRange(
+  context: PlotContext,
+  least: number | null,
+  most: number | null,
+): uPlot.Range.MinMax {
+  const { kind, lines, isLog } = context.spec()
   if (kind === 'strip') return [0, lines.length]
   if (kind === 'heat') return heatRange(context.view())
+  if (isLog) return uPlot.rangeLog(Math.max(1, least ?? 1), Math.max(10, most ?? 10), 10, false)
   return [0, most === null || !(most > 0) ? 1 : most * 1.06]
 }
 
@@ -132,11 +142,12 @@ function axesOf(context: PlotContext): uPlot.Axis[] {
       return splits.map((seconds) => tick(seconds, (untilMs - sinceMs) / 1000))
     },
   }
-  const { kind } = context.spec()
+  const { kind, isBinary } = context.spec()
   const y: uPlot.Axis = { ...common, size: AXIS_PX, gap: 6, space: 34 }
   if (kind === 'lines' || kind === 'stack') {
     y.values = (_plot, splits) =>
-      splits.map((value) => context.spec().format(value).replace(' / min', ''))
+      splits.map((value) => (value === null ? '' : context.spec().format(value).replace(' / min', '')))
+    if (isBinary) y.incrs = POWERS_OF_2
   } else if (kind === 'heat') {
     y.splits = (plot) => heatSplits(plot)
     y.values = (_plot, splits) => splits.map((row) => ms(2 ** (row / HEAT_ROWS)))

@@ -20,11 +20,9 @@ const COLUMNS: { sort: Sort; title: string; isText?: boolean; hint?: string }[] 
 const SPARK_HEIGHT = 24
 
 export function appsPage(list: AppList, query: AppsQuery): Page {
-  const isEmpty = list.total === 0 && query.search === ''
   const hasData = list.apps.some(({ lastAt }) => lastAt !== null)
-  if (isEmpty || (list.total > 0 && !hasData && query.search === '' && query.page === 1)) {
-    const [only] = list.apps
-    return { title: 'Get started', body: startBody(only?.app), data: { page: 'start', app: null } }
+  if (!hasData && query.search === '' && query.page === 1) {
+    return { title: 'Get started', body: startBody(), data: { page: 'start', app: null } }
   }
   const pages = Math.max(1, Math.ceil(list.total / query.pageSize))
   return {
@@ -64,7 +62,7 @@ function row(app: AppRow, nowMs: number): Html {
   const silentSeconds = lastAt === null ? null : (nowMs - lastAt.getTime()) / 1000
   return html`<tr>
 <th scope="row"><a href="/apps/${encodeURIComponent(app.app)}">${app.app}</a></th>
-<td class="number">${sparkline(app.sparkline)}<span class="value">${app.requests === 0 && lastAt === null ? '–' : count(app.requests / 60)}</span></td>
+<td class="number">${sparkline(app.sparkline)}<span class="value">${rate(app)}</span></td>
 <td class="number">${app.p95 === null ? '–' : ms(app.p95)}</td>
 <td class="number ${app.errorRate === null ? '' : app.errorRate >= 0.01 ? 'bad' : app.errorRate >= 0.001 ? 'warn' : ''}">${app.errorRate === null ? '–' : percent(app.errorRate)}</td>
 <td class="number ${(app.memoryShare ?? 0) > 1 ? 'bad' : (app.memoryShare ?? 0) > 0.9 ? 'warn' : ''}">${memory(app)}</td>
@@ -72,6 +70,12 @@ function row(app: AppRow, nowMs: number): Html {
 <td class="number ${app.completeness !== null && app.completeness < 1 ? 'warn' : ''}">${app.completeness === null ? '–' : percent(app.completeness)}</td>
 <td class="number ${silentSeconds !== null && silentSeconds > 300 ? 'bad' : ''}">${silentSeconds === null ? 'never' : silentSeconds < 90 ? 'now' : html`${age(silentSeconds)} ago`}</td>
 </tr>`
+}
+
+/** Of the minutes of which there is data. */
+function rate({ requests, sparkline }: AppRow): string {
+  const known = sparkline.filter((n) => n !== null).length
+  return known === 0 ? '–' : count(Math.round((requests / known) * 10) / 10)
 }
 
 const memory = ({ memory, memoryShare }: AppRow): Html | string =>

@@ -25,10 +25,8 @@ interface Figure {
   isWorse: boolean
 }
 
-const minutes = ({ sinceMs, untilMs }: Period): number => (untilMs - sinceMs) / 60_000
-
 const FIGURES: Figure[] = [
-  { title: 'Requests / min', of: ({ requests }, period) => requests / minutes(period), format: count, isWorse: false },
+  { title: 'Requests / min', of: ({ requests }, { knownMinutes }) => (knownMinutes === 0 ? null : requests / knownMinutes), format: count, isWorse: false },
   { title: 'Errors', of: ({ requests, failed }) => (requests === 0 ? null : failed / requests), format: percent, isWorse: true },
   { title: 'p50', of: ({ p50 }) => p50, format: ms, isWorse: true },
   { title: 'p95', of: ({ p95 }) => p95, format: ms, isWorse: true },

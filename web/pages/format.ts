@@ -18,9 +18,9 @@ export function count(value: number): string {
   return Number.isInteger(value) ? GROUPED.format(value) : short(value)
 }
 
-/** Milliseconds. */
+/** Of milliseconds; seconds from 1000 on. */
 export function ms(value: number): string {
-  return value >= 10_000 ? `${short(value / 1000)} s` : `${short(value)} ms`
+  return value >= 1000 ? `${short(value / 1000)} s` : `${short(value)} ms`
 }
 
 /** 0.0123 → 1.23 %. What is not all is never shown as 100 %, what is not nothing never as 0. */

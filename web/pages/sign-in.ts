@@ -14,7 +14,7 @@ export function signInPage({ to, problem }: SignIn): Page {
     body: html`
 <section class="plain narrow">
   <h1>Sign in</h1>
-  <form method="post" action="/sign-in" class="stack">
+  <form method="post" action="/sign-in" class="fields">
     <input type="hidden" name="to" value="${to}">
     <label for="token">Access token</label>
     <input id="token" name="token" type="password" autocomplete="current-password" required autofocus spellcheck="false" ${problem === undefined ? '' : html`aria-describedby="problem" aria-invalid="true"`}>

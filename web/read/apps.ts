@@ -50,7 +50,7 @@ export interface AppList {
   apps: AppRow[]
   /** How many match. */
   total: number
-  /** The end of the hour that they are of; null: none was made yet. */
+  /** When their figures were made, of the hour before; null: none were made yet. */
   asOf: Date | null
   nowMs: number
 }
@@ -69,9 +69,9 @@ export async function readApps(sql: Sql, viewer: Viewer, query: AppsQuery): Prom
     )
     select app, coalesce(requests, 0) as requests, coalesce(failed, 0) as failed,
       failed::float8 / nullif(requests, 0) as "errorRate", p95,
-      coalesce(sparkline, '{}') as sparkline, memory, memory_share as "memoryShare",
+      to_jsonb(coalesce(sparkline, '{}')) as sparkline, memory, memory_share as "memoryShare",
       deployed_at as "deployedAt", deploy, completeness, last_at as "lastAt",
-      count(*) over () as total, (select max(as_of) from shelf.app_overview) as "asOf",
+      count(*) over () as total, (select max(refreshed_at) from shelf.app_overview) as "asOf",
       clock_timestamp() as now
     from apps left join shelf.app_overview o using (app)
     where app ilike ${pattern}
