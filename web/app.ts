@@ -26,8 +26,11 @@ import { readView } from './view.ts'
 
 const RELEASES_MS = 30 * 86_400_000
 
-/** PostgreSQL's invalid_parameter_value: our functions refuse with it, and say what would do. */
-const INVALID_PARAMETER = '22023'
+/**
+ * invalid_parameter_value, with which our functions refuse and say what would do; and
+ * character_not_in_repertoire: PostgreSQL has no text with a zero byte in it.
+ */
+const REFUSALS = new Set(['22023', '22021'])
 
 const stateQuery = z.object({
   process: z.string().max(64).optional(),
@@ -112,8 +115,9 @@ export function webApp(assets: readonly Asset[]): Hono<Env> {
   app.onError((error, c) => {
     if (error instanceof z.ZodError) return refuse(c, 400, z.prettifyError(error))
     const code = 'code' in error ? String(error.code) : ''
-    if (code === INVALID_PARAMETER) {
-      return refuse(c, 400, error.message, 'hint' in error ? String(error.hint) : undefined)
+    if (REFUSALS.has(code)) {
+      const hint = 'hint' in error ? String(error.hint) : undefined
+      return refuse(c, 400, error.message, hint)
     }
     if (isUnreachable(code)) {
       console.error(`web: PostgreSQL: ${error.message}`)

@@ -33,11 +33,15 @@ function flag(x: number, markers: Marker[], room: number, isRight: boolean): HTM
   const [main = markers[0]] = markers.toSorted((a, b) => weight(a) - weight(b))
   const name = main === undefined ? '' : nameOf(main)
   const words = markers.map(markerWords).join('\n')
-  const pin = el('span', { class: 'pin', 'aria-hidden': 'true' }, markers.length > 1 ? String(markers.length) : '')
+  const number = markers.length > 1 ? String(markers.length) : ''
+  // What is to be seen comes first, so that one who says it aloud finds it.
+  const label = `${number} ${name}: ${words}`.trim()
+  const pin = el('span', { class: 'pin', 'aria-hidden': 'true' }, number)
   const button = el(
     'button',
-    { type: 'button', class: `flag${isRight ? ' right' : ''}`, 'aria-label': words, 'data-words': words },
+    { type: 'button', class: `flag${isRight ? ' right' : ''}`, 'aria-label': label, 'data-words': words },
     pin,
+    ' ',
     room >= FLAG_PX + name.length * LETTER_PX
       ? el('span', { class: 'word', 'aria-hidden': 'true' }, name)
       : null,
