@@ -7,6 +7,7 @@ import { benchBackfill } from './backfill.ts'
 import { benchIgnore } from './ignore.ts'
 import { benchStack } from './stack.ts'
 import { benchTiers } from './tiers.ts'
+import { benchWeb } from './web.ts'
 
 /** One figure: ours, what people would use instead if there is such a thing, and the bar. */
 export interface Figure {
@@ -34,6 +35,7 @@ const benches: Record<string, (options: BenchOptions) => Promise<Figure[]>> = {
   ignore: benchIgnore,
   stack: benchStack,
   tiers: benchTiers,
+  web: benchWeb,
 }
 
 const { values, positionals } = parseArgs({

@@ -2,7 +2,11 @@
 import { existsSync } from 'node:fs'
 import { type Browser, type BrowserContext, chromium, type Page } from 'playwright-core'
 
-const PATHS = [process.env.SHELF_TEST_CHROMIUM ?? '', '/usr/bin/chromium', '/usr/bin/chromium-browser']
+const PATHS = [
+  process.env.SHELF_TEST_CHROMIUM ?? '',
+  '/usr/bin/chromium',
+  '/usr/bin/chromium-browser',
+]
 
 export const CHROMIUM = PATHS.find((path) => path !== '' && existsSync(path))
 
@@ -11,7 +15,10 @@ export const NO_CHROMIUM = 'NOT TESTED: there is no Chromium (Debian: apt-get in
 export function openBrowser(): Promise<Browser> {
   if (CHROMIUM === undefined) throw new Error(NO_CHROMIUM)
   // As root, and in containers, it has no sandbox of its own.
-  return chromium.launch({ executablePath: CHROMIUM, args: ['--no-sandbox', '--disable-dev-shm-usage'] })
+  return chromium.launch({
+    executablePath: CHROMIUM,
+    args: ['--no-sandbox', '--disable-dev-shm-usage'],
+  })
 }
 
 export interface Watched {
@@ -35,7 +42,8 @@ export async function openPage(
   const page = await context.newPage()
   const watched: Watched = { page, context, errors: [], hosts: new Set() }
   page.on('console', (message) => {
-    if (message.type() === 'error' || message.type() === 'warning') watched.errors.push(message.text())
+    if (message.type() === 'error' || message.type() === 'warning')
+      watched.errors.push(message.text())
   })
   page.on('pageerror', (error) => watched.errors.push(error.message))
   page.on('request', (request) => watched.hosts.add(new URL(request.url()).host))

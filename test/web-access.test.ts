@@ -56,13 +56,22 @@ describe('a token', () => {
   test('differs in its last bit: no other is taken for it', async () => {
     const token = newToken()
     await addToken(database.sql, token, undefined)
-    for (const other of [`${token.slice(0, -1)}${token.endsWith('A') ? 'E' : 'A'}`, token.slice(0, -1), `${token}A`, '', token.toUpperCase()]) {
+    for (const other of [
+      `${token.slice(0, -1)}${token.endsWith('A') ? 'E' : 'A'}`,
+      token.slice(0, -1),
+      `${token}A`,
+      '',
+      token.toUpperCase(),
+    ]) {
       expect(await viewerOf(database.sql, other)).toBeUndefined()
     }
   })
 
   test('in a URL opens nothing', async () => {
-    const query = new URLSearchParams({ token: database.tokens.all, access_token: database.tokens.all })
+    const query = new URLSearchParams({
+      token: database.tokens.all,
+      access_token: database.tokens.all,
+    })
     expect((await get(`/api/apps?${query}`)).status).toBe(401)
   })
 })
@@ -93,7 +102,12 @@ describe('shelf token', () => {
   })
 
   test('add wants to know for which apps, and takes no name that is none', async () => {
-    for (const args of [['add'], ['add', '--all', '--app', 'shop'], ['add', '--app', 'a b'], ['revoke', 'nothing']]) {
+    for (const args of [
+      ['add'],
+      ['add', '--all', '--app', 'shop'],
+      ['add', '--app', 'a b'],
+      ['revoke', 'nothing'],
+    ]) {
       expect((await run(...args)).code).toBe(2)
     }
     expect(await run('add', '--all', '--dry-run')).toMatchObject({ out: '', code: 0 })
@@ -105,15 +119,33 @@ describe('signing in', () => {
     const plain = await post('/sign-in', { token: database.tokens.all, to: '/apps/shop' })
     expect(plain.status).toBe(303)
     expect(plain.headers.get('location')).toBe('/apps/shop')
-    expect(plain.headers.get('set-cookie')).toMatch(/^shelf=shelf_\S+; Max-Age=\d+; Path=\/; HttpOnly; SameSite=Lax$/)
-    const tls = await post('/sign-in', { token: database.tokens.all, to: '/' }, { 'x-forwarded-proto': 'https' })
-    expect(tls.headers.get('set-cookie')).toMatch(/^__Host-shelf=\S+; Max-Age=\d+; Path=\/; HttpOnly; Secure; SameSite=Lax$/)
+    expect(plain.headers.get('set-cookie')).toMatch(
+      /^shelf=shelf_\S+; Max-Age=\d+; Path=\/; HttpOnly; SameSite=Lax$/,
+    )
+    const tls = await post(
+      '/sign-in',
+      { token: database.tokens.all, to: '/' },
+      { 'x-forwarded-proto': 'https' },
+    )
+    expect(tls.headers.get('set-cookie')).toMatch(
+      /^__Host-shelf=\S+; Max-Age=\d+; Path=\/; HttpOnly; Secure; SameSite=Lax$/,
+    )
     expect(tls.headers.get('strict-transport-security')).toContain('max-age')
   })
 
   test('leads to pages of ours only', async () => {
-    for (const to of ['//evil.example/', 'https://evil.example/', '/\\evil.example', 'javascript:alert(1)', '\\\\evil.example']) {
-      const response = await post('/sign-in', { token: database.tokens.all, to }, { 'x-real-ip': to })
+    for (const to of [
+      '//evil.example/',
+      'https://evil.example/',
+      '/\\evil.example',
+      'javascript:alert(1)',
+      '\\\\evil.example',
+    ]) {
+      const response = await post(
+        '/sign-in',
+        { token: database.tokens.all, to },
+        { 'x-real-ip': to },
+      )
       expect(response.headers.get('location')).toBe('/')
     }
   })
@@ -164,7 +196,19 @@ describe('what a viewer may not see', () => {
       return { status: response.status, headers, body: await response.text() }
     }
     const parts = ['', '/compare', '/nothing']
-    const apiParts = ['view', 'series', 'status', 'requests', 'errors', 'memory', 'markers', 'releases', 'completeness', 'gauges?name=x', 'nothing']
+    const apiParts = [
+      'view',
+      'series',
+      'status',
+      'requests',
+      'errors',
+      'memory',
+      'markers',
+      'releases',
+      'completeness',
+      'gauges?name=x',
+      'nothing',
+    ]
     for (const part of parts) {
       const hidden = await answer(`/apps/shop${part}`)
       expect(hidden.status).toBe(404)
@@ -202,7 +246,9 @@ describe('every answer', () => {
 
   test('without a token is a refusal: a redirect for pages, 401 for the API', async () => {
     expect((await get('/')).status).toBe(302)
-    expect((await get('/apps/shop?range=2h')).headers.get('location')).toBe('/sign-in?to=%2Fapps%2Fshop%3Frange%3D2h')
+    expect((await get('/apps/shop?range=2h')).headers.get('location')).toBe(
+      '/sign-in?to=%2Fapps%2Fshop%3Frange%3D2h',
+    )
     expect((await get('/api/apps')).status).toBe(401)
     expect((await get('/api/openapi.json')).status).toBe(401)
     expect((await get('/healthz')).status).toBe(200)
@@ -218,7 +264,9 @@ describe('every answer', () => {
     expect(page).not.toContain(markup)
     const compare = await (await get('/apps/shop/compare', bearer(database.tokens.all))).text()
     expect(compare).not.toContain('<img src=x')
-    const search = await (await get(`/?q=${encodeURIComponent(markup)}`, bearer(database.tokens.all))).text()
+    const search = await (
+      await get(`/?q=${encodeURIComponent(markup)}`, bearer(database.tokens.all))
+    ).text()
     expect(search).not.toContain('<img src=x')
   })
 })

@@ -1,10 +1,10 @@
 /** The API of the dashboard: the answers of the SQL functions, as JSON and CSV, and their description. */
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
-import { openAPISchemas } from './web-openapi.ts'
 import { toCsv } from '../web/csv.ts'
 import { lengthMs, rangeOf, stepFor } from '../web/range.ts'
 import { serveWeb, type WebServer } from '../web/serve.ts'
 import { startWebDatabase, type WebDatabase } from './web-database.ts'
+import { openAPISchemas } from './web-openapi.ts'
 
 let database: WebDatabase
 let server: WebServer
@@ -21,7 +21,9 @@ afterAll(async () => {
 })
 
 const get = (path: string, headers: Record<string, string> = {}) =>
-  fetch(server.url + path, { headers: { authorization: `Bearer ${database.tokens.all}`, ...headers } })
+  fetch(server.url + path, {
+    headers: { authorization: `Bearer ${database.tokens.all}`, ...headers },
+  })
 
 const plain = (rows: unknown): unknown => JSON.parse(JSON.stringify(rows))
 
@@ -29,7 +31,8 @@ describe('rows', () => {
   test('of requests, gauges, counters and histograms are those of the SQL functions', async () => {
     const { sql, since, until } = database
     const expected = {
-      requests: await sql`select * from shelf.request_stats('shop', ${since}, ${until}, '10 minutes')`,
+      requests:
+        await sql`select * from shelf.request_stats('shop', ${since}, ${until}, '10 minutes')`,
       'gauges?name=memory_total': await sql`
         select * from shelf.gauge_stats('shop', 'memory_total', ${since}, ${until}, '10 minutes')`,
       'counters?name=H27': await sql`
@@ -65,7 +68,9 @@ describe('rows', () => {
   })
 
   test('are CSV where that is asked for, by format or by Accept, with the same numbers', async () => {
-    const rows: Record<string, unknown>[] = await (await get(`/api/apps/shop/requests?${query}`)).json()
+    const rows: Record<string, unknown>[] = await (
+      await get(`/api/apps/shop/requests?${query}`)
+    ).json()
     const response = await get(`/api/apps/shop/requests?${query}&format=csv`)
     expect(response.headers.get('content-type')).toBe('text/csv; charset=utf-8')
     expect(response.headers.get('content-disposition')).toContain('shop-requests.csv')
@@ -79,7 +84,15 @@ describe('rows', () => {
 })
 
 test('a bad question is answered 400 with what is wrong, and never 500', async () => {
-  for (const bad of ['range=2x', 'range=99999y', 'since=yesterday', 'until=2026-01-01T00:00:00Z', `since=${database.until}&until=${database.since}`, 'step=7s', 'since=0001-01-01T00:00:00Z']) {
+  for (const bad of [
+    'range=2x',
+    'range=99999y',
+    'since=yesterday',
+    'until=2026-01-01T00:00:00Z',
+    `since=${database.until}&until=${database.since}`,
+    'step=7s',
+    'since=0001-01-01T00:00:00Z',
+  ]) {
     const response = await get(`/api/apps/shop/requests?${bad}`)
     expect(response.status, bad).toBe(400)
     expect((await response.json()).error.length).toBeGreaterThan(5)
@@ -88,7 +101,11 @@ test('a bad question is answered 400 with what is wrong, and never 500', async (
   expect((await get('/api/apps?sort=nothing')).status).toBe(400)
   expect((await get('/apps/shop?range=2x')).status).toBe(400)
   expect((await get('/apps/a%00b')).status).toBe(404)
-  for (const path of ['/api/apps/shop/gauges?name=%00', '/api/apps/shop/view?process=%00', '/?q=%00']) {
+  for (const path of [
+    '/api/apps/shop/gauges?name=%00',
+    '/api/apps/shop/view?process=%00',
+    '/?q=%00',
+  ]) {
     expect((await get(path)).status, path).toBe(400)
   }
 })
@@ -143,6 +160,7 @@ describe('a range', () => {
 
   test('is a number and a unit', () => {
     expect(['2h', '30m', '1y', '2w'].map(lengthMs)).toEqual([7.2e6, 1.8e6, 3.1536e10, 1.2096e9])
-    for (const bad of ['', 'h', '0h', '1.5h', '-2h', '11y', '2 h', '1s']) expect(lengthMs(bad)).toBeUndefined()
+    for (const bad of ['', 'h', '0h', '1.5h', '-2h', '11y', '2 h', '1s'])
+      expect(lengthMs(bad)).toBeUndefined()
   })
 })

@@ -22,6 +22,12 @@ const CHUNK_OFFSETS = 4096
 
 const MINUTE_MS = 60_000
 
+export interface EmptyDatabase {
+  url: string
+  sql: Sql
+  stop(): Promise<void>
+}
+
 export interface WebDatabase {
   url: string
   sql: Sql
@@ -33,13 +39,27 @@ export interface WebDatabase {
   stop(): Promise<void>
 }
 
-/** Apps shop (three hours, until now) and billing (an hour, until three hours ago). */
-export async function startWebDatabase(): Promise<WebDatabase> {
+/** A PostgreSQL of its own, with nothing in it but our tables. */
+export async function startEmptyDatabase(): Promise<EmptyDatabase> {
   const folder = mkdtempSync(join(tmpdir(), 'shelf-web-'))
   const where = { dataDir: join(folder, 'data'), port: await freePort(), password: 'test' }
   const server = await startPostgres({ ...where, settings: { fsync: 'off' } })
   await migrate(server.url)
   const sql = connect(server.url, { max: 1 })
+  return {
+    url: server.url,
+    sql,
+    async stop() {
+      await sql.end()
+      await server.stop()
+      rmSync(folder, { recursive: true, force: true })
+    },
+  }
+}
+
+/** Apps shop (three hours, until now) and billing (an hour, until three hours ago). */
+export async function startWebDatabase(): Promise<WebDatabase> {
+  const { url, sql, stop } = await startEmptyDatabase()
   const nowMs = Date.now()
   const startMs = Math.floor(nowMs / MINUTE_MS) * MINUTE_MS - 180 * MINUTE_MS
   await fill(sql, 'shop', { seed: 1, rate: 4, startMs, dayMs: nowMs - startMs })
@@ -55,16 +75,12 @@ export async function startWebDatabase(): Promise<WebDatabase> {
   await addToken(sql, tokens.billing, ['billing'])
   const hourMs = 60 * MINUTE_MS
   return {
-    url: server.url,
+    url,
     sql,
     since: new Date(Math.ceil(startMs / hourMs) * hourMs).toISOString(),
     until: new Date(Math.floor(nowMs / hourMs) * hourMs).toISOString(),
     tokens,
-    async stop() {
-      await sql.end()
-      await server.stop()
-      rmSync(folder, { recursive: true, force: true })
-    },
+    stop,
   }
 }
 

@@ -22,7 +22,9 @@ describe.skipIf(CHROMIUM === undefined)('a first start', () => {
       const { page, errors } = await openPage(browser)
       await signIn(page, urls.dashboard ?? '', urls.token ?? '')
       expect(await page.textContent('h1')).toBe('No data yet')
-      expect(await page.textContent('main')).toContain('heroku drains:add "$(npm run -s shelf -- drain add my-app)"')
+      expect(await page.textContent('main')).toContain(
+        'heroku drains:add "$(npm run -s shelf -- drain add my-app)"',
+      )
       const demo = shelf(['demo', '--rate', '50'], env)
       await page.waitForURL(/\/apps\/demo\?range=2h/, { timeout: 60_000 })
       await page.waitForSelector('#throughput canvas')

@@ -77,7 +77,9 @@ suite('in Chromium', () => {
     // A fixed range, so that nothing moves.
     const { since, until } = database
     await page.goto(`${server.url}/apps/shop?since=${since}&until=${until}`)
-    const rows = await database.sql<{ bucket: Date; p50: number; p95: number; p99: number; max: number; n: number }[]>`
+    const rows = await database.sql<
+      { bucket: Date; p50: number; p95: number; p99: number; max: number; n: number }[]
+    >`
       select bucket, s.p50, s.p95, s.p99, s.max, s.count as n
       from (
         select bucket, shelf.merge(service) as service
@@ -150,7 +152,9 @@ suite('in Chromium', () => {
       where app = 'shop' and lost_l10 > 0 limit 1`
     expect(lost?.lost).toBeGreaterThan(0)
     const words = await page.locator('#losses li').allTextContents()
-    expect(words.some((text) => text.startsWith(`${count(lost?.lost ?? 0)} messages lost upstream, `))).toBe(true)
+    expect(
+      words.some((text) => text.startsWith(`${count(lost?.lost ?? 0)} messages lost upstream, `)),
+    ).toBe(true)
   })
 
   test('what is not known is a gap: in the data, in the table, and in the words at the cursor', async () => {
@@ -171,7 +175,9 @@ suite('in Chromium', () => {
 
   test('stale data is said in a banner, and since when', async () => {
     await page.goto(`${server.url}/apps/billing?range=24h`)
-    expect(await page.textContent('.banner')).toMatch(/^No data since \w+ \d+ \w+ \d\d:\d\d, \d+ h ago/)
+    expect(await page.textContent('.banner')).toMatch(
+      /^No data since \w+ \d+ \w+ \d\d:\d\d, \d+ h ago/,
+    )
     await page.goto(`${server.url}/apps/shop`)
     expect(await page.locator('.banner').count()).toBe(0)
   })
@@ -198,7 +204,9 @@ suite('in Chromium', () => {
     await page.goto(`${server.url}/apps/shop?range=2h`)
     await page.evaluate('window.stays = true')
     const { view } = JSON.parse((await page.locator('#data').textContent()) ?? '')
-    const next = await page.waitForResponse((answer) => answer.url().includes('/view?'), { timeout: 20_000 })
+    const next = await page.waitForResponse((answer) => answer.url().includes('/view?'), {
+      timeout: 20_000,
+    })
     expect((await next.json()).nowMs).toBeGreaterThan(view.nowMs)
     expect(await page.evaluate('window.stays')).toBe(true)
   })
@@ -222,17 +230,23 @@ suite('in Chromium', () => {
     await other.page.goto(server.url + path)
     const hour = (at: string, move: number): string =>
       String((Number(at.slice(11, 13)) + move) % 24).padStart(2, '0')
-    expect(await other.page.textContent('#readout strong')).toContain(`${hour(database.since, 9)}:00`)
+    expect(await other.page.textContent('#readout strong')).toContain(
+      `${hour(database.since, 9)}:00`,
+    )
     await other.page.click('#zone')
     await other.page.waitForURL(/tz=utc/)
-    expect(await other.page.textContent('#readout strong')).toContain(`${hour(database.since, 0)}:00`)
+    expect(await other.page.textContent('#readout strong')).toContain(
+      `${hour(database.since, 0)}:00`,
+    )
     await other.context.close()
   })
 
   test('before and after a release: its figures are those of shelf.release_impact', async () => {
     await page.goto(`${server.url}/apps/shop/compare`)
     expect(await page.textContent('h1')).toBe('This week and last')
-    const [impact] = await database.sql<{ p95_before: number; p95_after: number; version: string }[]>`
+    const [impact] = await database.sql<
+      { p95_before: number; p95_after: number; version: string }[]
+    >`
       select p95_before, p95_after, version from shelf.release_impact
       where app = 'shop' and kind = 'deploy' order by time desc limit 1`
     if (impact === undefined) throw new Error('no deploy')
@@ -269,7 +283,12 @@ suite('in Chromium', () => {
     await signIn(other.page, server.url, database.tokens.billing)
     expect(await other.page.locator('tbody th').allTextContents()).toEqual(['billing'])
     const answers = []
-    for (const path of ['/apps/shop', '/apps/nothing', '/apps/shop/compare', '/apps/nothing/compare']) {
+    for (const path of [
+      '/apps/shop',
+      '/apps/nothing',
+      '/apps/shop/compare',
+      '/apps/nothing/compare',
+    ]) {
       const response = await other.page.goto(server.url + path)
       answers.push([response?.status(), await other.page.content()])
     }
@@ -287,17 +306,31 @@ suite('in Chromium', () => {
         await seen.page.waitForLoadState('networkidle')
         await seen.page.evaluate(AXE)
         const { violations } = await seen.page.evaluate<{
-          violations: { id: string; impact: string; nodes: { html: string; failureSummary: string }[] }[]
+          violations: {
+            id: string
+            impact: string
+            nodes: { html: string; failureSummary: string }[]
+          }[]
         }>('axe.run()')
         for (const { id, impact, nodes } of violations) {
           if (impact === 'serious' || impact === 'critical') {
-            found.push({ path, id, nodes: nodes.slice(0, 3).map(({ html, failureSummary }) => [html, failureSummary]) })
+            found.push({
+              path,
+              id,
+              nodes: nodes.slice(0, 3).map(({ html, failureSummary }) => [html, failureSummary]),
+            })
           }
         }
       }
       await look('/sign-in')
       await signIn(seen.page, server.url, database.tokens.all)
-      for (const path of ['/', '/apps/shop', '/apps/billing?range=24h', '/apps/shop/compare', '/apps/nothing']) {
+      for (const path of [
+        '/',
+        '/apps/shop',
+        '/apps/billing?range=24h',
+        '/apps/shop/compare',
+        '/apps/nothing',
+      ]) {
         await look(path)
       }
       expect(found).toEqual([])
@@ -311,7 +344,9 @@ suite('in Chromium', () => {
     await session.send('Network.enable')
     const sizes = new Map<string, number>()
     const urls = new Map<string, string>()
-    session.on('Network.responseReceived', ({ requestId, response }) => urls.set(requestId, response.url))
+    session.on('Network.responseReceived', ({ requestId, response }) =>
+      urls.set(requestId, response.url),
+    )
     session.on('Network.loadingFinished', ({ requestId, encodedDataLength }) => {
       const url = urls.get(requestId) ?? ''
       // The second time it comes from the cache.

@@ -9,7 +9,7 @@ import { appNameSchema } from '../core/credential.ts'
 import { maySee } from './access.ts'
 import { apiRoutes, appsQuery } from './api/api.ts'
 import { type Asset, openAssets } from './assets.ts'
-import { compareRelease, compareWeeks, WINDOWS } from './compare.ts'
+import { compareRelease, compareWeeks, WINDOW_NAMES } from './compare.ts'
 import type { Env } from './context.ts'
 import { appPage } from './pages/app.ts'
 import { appsPage } from './pages/apps.ts'
@@ -39,7 +39,7 @@ const stateQuery = z.object({
 
 const compareQuery = z.object({
   release: z.iso.datetime({ offset: true }).optional(),
-  window: z.literal(Object.keys(WINDOWS) as (keyof typeof WINDOWS)[]).default('30m'),
+  window: z.enum(WINDOW_NAMES).default('30m'),
 })
 
 export function webApp(assets: readonly Asset[]): Hono<Env> {
@@ -89,8 +89,19 @@ export function webApp(assets: readonly Asset[]): Hono<Env> {
     const [comparison, releases] = await Promise.all([
       releaseMs === undefined
         ? compareWeeks(sql, name, facts.nowMs, least(15 * 86_400_000))
-        : compareRelease(sql, name, releaseMs, window, facts.nowMs, finestStepMs(facts, releaseMs - 86_400_000)),
-      readReleases(sql, { app: name, sinceMs: facts.nowMs - RELEASES_MS, untilMs: facts.nowMs + 60_000 }),
+        : compareRelease(
+            sql,
+            name,
+            releaseMs,
+            window,
+            facts.nowMs,
+            finestStepMs(facts, releaseMs - 86_400_000),
+          ),
+      readReleases(sql, {
+        app: name,
+        sinceMs: facts.nowMs - RELEASES_MS,
+        untilMs: facts.nowMs + 60_000,
+      }),
     ])
     const state = {
       releases,
@@ -107,7 +118,9 @@ export function webApp(assets: readonly Asset[]): Hono<Env> {
     if (c.req.path.startsWith('/api/')) {
       return c.json({ error: words, ...(hint === undefined ? {} : { hint }), status }, status)
     }
-    const title = { 400: 'Not understood', 404: 'Not found', 503: 'No database', 500: 'Failed' }[status]
+    const title = { 400: 'Not understood', 404: 'Not found', 503: 'No database', 500: 'Failed' }[
+      status
+    ]
     const text = hint === undefined ? words : `${words}: ${hint}`
     return c.html(render(c, problemPage(title, text)), status)
   }

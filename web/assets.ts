@@ -30,7 +30,11 @@ export function openAssets(assets: readonly Asset[]): Assets {
     const asset = byFile.get(c.req.param('file'))
     if (asset === undefined) return c.notFound()
     const accepted = c.req.header('accept-encoding') ?? ''
-    const headers = { 'content-type': asset.type, 'cache-control': FOR_EVER, vary: 'accept-encoding' }
+    const headers = {
+      'content-type': asset.type,
+      'cache-control': FOR_EVER,
+      vary: 'accept-encoding',
+    }
     if (asset.brotli && /\bbr\b/.test(accepted)) {
       return c.body(asset.brotli, 200, { ...headers, 'content-encoding': 'br' })
     }

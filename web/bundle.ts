@@ -1,6 +1,7 @@
 /** Builds what browsers load. With Bun, when a server starts or a Worker is deployed. */
-import { brotliCompressSync, constants, gzipSync } from 'node:zlib'
+
 import { join } from 'node:path'
+import { brotliCompressSync, constants, gzipSync } from 'node:zlib'
 import type { Asset } from './assets.ts'
 
 /** Of the name of a file: enough that two versions never share one. */

@@ -1,17 +1,19 @@
 /** Two times of an app beside each other: before and after a release, this week and the last. */
 import type { Sql } from '../db/client.ts'
+import { stepFor } from './range.ts'
 import { type RequestStep, readRequests, readTotals, type Totals } from './read/requests.ts'
 import { bucketsOf, type Span } from './read/span.ts'
-import { stepFor } from './range.ts'
 import type { Column } from './view.ts'
 
 const MINUTE_MS = 60_000
 const WEEK_MS = 7 * 24 * 60 * MINUTE_MS
 
 /** How long before and after a release, by the name in the URL. */
-export const WINDOWS = { '30m': 30, '2h': 120, '24h': 1440 } as const
+export const WINDOW_NAMES = ['30m', '2h', '24h'] as const
 
-export type Window = keyof typeof WINDOWS
+export type Window = (typeof WINDOW_NAMES)[number]
+
+const WINDOW_MINUTES: Record<Window, number> = { '30m': 30, '2h': 120, '24h': 1440 }
 
 export interface Period {
   label: string
@@ -62,7 +64,7 @@ export async function compareRelease(
   nowMs: number,
   leastMs: number,
 ): Promise<Comparison> {
-  const spanMs = WINDOWS[window] * MINUTE_MS
+  const spanMs = WINDOW_MINUTES[window] * MINUTE_MS
   const stepMs = stepFor(spanMs, leastMs)
   const minuteMs = Math.floor(releaseMs / MINUTE_MS) * MINUTE_MS
   const afterMs = minuteMs + MINUTE_MS
@@ -94,13 +96,16 @@ async function readPeriod(sql: Sql, span: Span, label: string, nowMs: number): P
   // Steps are counted from 1970: those of a period that begins within one are by the minute.
   const isAligned = span.sinceMs % span.stepMs === 0
   const read = isAligned ? span : { ...span, stepMs: MINUTE_MS }
-  const [rows, totals] = await Promise.all([readRequests(sql, read, undefined), readTotals(sql, read)])
+  const [rows, totals] = await Promise.all([
+    readRequests(sql, read, undefined),
+    readTotals(sql, read),
+  ])
   const at = new Map(rows.map((row) => [row.bucket, row]))
   const time = bucketsOf(read)
-  const column = (valueOf: (row: RequestStep, i: number) => number | null): Column =>
+  const column = (of: (row: RequestStep, i: number) => number | null): Column =>
     time.map((bucket, i) => {
       const row = at.get(bucket)
-      return row === undefined ? null : valueOf(row, i)
+      return row === undefined ? null : of(row, i)
     })
   const minutes = (i: number): number =>
     Math.max(0.1, Math.min(read.stepMs, nowMs - (time[i] ?? 0) * 1000) / MINUTE_MS)

@@ -4,8 +4,8 @@ import { deleteCookie, getCookie, setCookie } from 'hono/cookie'
 import { createMiddleware } from 'hono/factory'
 import { viewerOf } from './access.ts'
 import type { Env } from './context.ts'
-import { signInPage } from './pages/sign-in.ts'
 import type { Render } from './pages/layout.ts'
+import { signInPage } from './pages/sign-in.ts'
 import { isHttps, isOwnForm } from './security.ts'
 import { Tries } from './tries.ts'
 
@@ -33,7 +33,8 @@ function refused(c: Context<Env>): Response {
     c.header('www-authenticate', 'Bearer')
     return c.json({ error: 'sign in: Authorization: Bearer TOKEN', status: 401 }, 401)
   }
-  const query = pathname === '/' && search === '' ? '' : `?${new URLSearchParams({ to: pathname + search })}`
+  const query =
+    pathname === '/' && search === '' ? '' : `?${new URLSearchParams({ to: pathname + search })}`
   return c.redirect(`/sign-in${query}`)
 }
 

@@ -59,7 +59,8 @@ export async function readView(
   process?: string,
 ): Promise<View> {
   const span = { app, ...range }
-  const byMinute = range.stepMs > 60_000 && range.untilMs - range.sinceMs <= LOSS_MINUTES_SPAN_MS_MAX
+  const byMinute =
+    range.stepMs > 60_000 && range.untilMs - range.sinceMs <= LOSS_MINUTES_SPAN_MS_MAX
   const [requests, errors, gauges, ledger, minutes, markers] = await Promise.all([
     readRequests(sql, span, process),
     readErrors(sql, span, process),
@@ -109,12 +110,12 @@ interface Grid {
 function sparse<Row extends { bucket: number }>(
   { at, isKnown }: Grid,
   rows: readonly Row[],
-  valueOf: (row: Row) => number | null,
+  read: (row: Row) => number | null,
 ): Column {
   const column: Column = isKnown.map(() => null)
   for (const row of rows) {
     const i = at.get(row.bucket)
-    if (i !== undefined) column[i] = valueOf(row)
+    if (i !== undefined) column[i] = read(row)
   }
   return column
 }
@@ -123,9 +124,9 @@ function sparse<Row extends { bucket: number }>(
 function counts<Row extends { bucket: number }>(
   grid: Grid,
   rows: readonly Row[],
-  valueOf: (row: Row) => number,
+  read: (row: Row) => number,
 ): Column {
-  return sparse(grid, rows, valueOf).map((value, i) => value ?? (grid.isKnown[i] ? 0 : null))
+  return sparse(grid, rows, read).map((value, i) => value ?? (grid.isKnown[i] ? 0 : null))
 }
 
 function requestColumns(grid: Grid, rows: RequestStep[]): View['requests'] {
@@ -182,7 +183,11 @@ function memoryColumns(grid: Grid, rows: GaugeStep[]): View['memory'] {
   const columns: View['memory'] = {}
   for (const [process, steps] of byProcess(rows, MEMORY)) {
     const of = (name: string, what: 'mean' | 'max') =>
-      sparse(grid, steps.filter((step) => step.name === name), (step) => step[what])
+      sparse(
+        grid,
+        steps.filter((step) => step.name === name),
+        (step) => step[what],
+      )
     columns[process] = {
       mean: of('memory_total', 'mean'),
       max: of('memory_total', 'max'),

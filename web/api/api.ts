@@ -2,23 +2,12 @@
 import { createRoute, OpenAPIHono, z } from '@hono/zod-openapi'
 import type { Env } from '../context.ts'
 import { rangeOf, rangeQuery } from '../range.ts'
-import { readApps, refreshApps } from '../read/apps.ts'
+import { readApps, refreshApps, SORT_NAMES } from '../read/apps.ts'
 import { readSeries } from '../read/signals.ts'
 import { finestStepMs } from '../read/truth.ts'
 import { readView } from '../view.ts'
 import { PROBLEMS, rowRoutes } from './rows.ts'
 import { appParam, appRow, rangeParams } from './schemas.ts'
-
-export const SORT_NAMES = [
-  'app',
-  'requests',
-  'p95',
-  'errors',
-  'memory',
-  'deployed',
-  'completeness',
-  'fresh',
-] as const
 
 /** What the list of apps is asked for, by page and API alike. */
 export const appsQuery = z.object({
@@ -52,7 +41,11 @@ export function apiRoutes(): OpenAPIHono<Env> {
       path: '/api/apps',
       summary: 'The apps, with figures of the last hour',
       request: { query: appsQuery },
-      responses: { 200: json(listSchema, 'A page of them'), 400: PROBLEMS[400], 401: PROBLEMS[401] },
+      responses: {
+        200: json(listSchema, 'A page of them'),
+        400: PROBLEMS[400],
+        401: PROBLEMS[401],
+      },
     }),
   )
   api.get('/api/apps', async (c) => {
@@ -69,7 +62,11 @@ export function apiRoutes(): OpenAPIHono<Env> {
   })
 
   const statusSchema = z
-    .object({ app: z.string(), lastAt: z.iso.datetime().nullable(), processes: z.array(z.string()) })
+    .object({
+      app: z.string(),
+      lastAt: z.iso.datetime().nullable(),
+      processes: z.array(z.string()),
+    })
     .openapi('Status')
   api.openAPIRegistry.registerPath(
     createRoute({
@@ -120,7 +117,10 @@ export function apiRoutes(): OpenAPIHono<Env> {
   })
 
   rowRoutes(api)
-  api.openAPIRegistry.registerComponent('securitySchemes', 'token', { type: 'http', scheme: 'bearer' })
+  api.openAPIRegistry.registerComponent('securitySchemes', 'token', {
+    type: 'http',
+    scheme: 'bearer',
+  })
   api.doc31('/api/openapi.json', {
     openapi: '3.1.0',
     info: {

@@ -28,7 +28,11 @@ export const rowsParams = rangeParams.extend({
 })
 
 export const nameParam = rowsParams.extend({
-  name: z.string().min(1).max(200).openapi({ description: 'As in the tables.', example: 'memory_total' }),
+  name: z
+    .string()
+    .min(1)
+    .max(200)
+    .openapi({ description: 'As in the tables.', example: 'memory_total' }),
 })
 
 export const problem = z

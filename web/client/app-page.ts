@@ -44,10 +44,12 @@ export class AppPage {
     this.listen()
     this.refreshLater()
     performance.mark('shelf-charts')
-    requestAnimationFrame(() => requestAnimationFrame(() => {
-      performance.mark('shelf-painted')
-      showMetrics(this.view, this.params)
-    }))
+    requestAnimationFrame(() =>
+      requestAnimationFrame(() => {
+        performance.mark('shelf-painted')
+        showMetrics(this.view, this.params)
+      }),
+    )
   }
 
   recolour(): void {
@@ -165,13 +167,23 @@ export class AppPage {
   private readout(i: number | null, from: uPlot | undefined): (Node | string)[] {
     const { view } = this
     if (i === null) {
-      return [el('strong', {}, between(view.sinceMs / 1000, view.untilMs / 1000)), ` in steps of ${age(view.stepMs / 1000)}`]
+      return [
+        el('strong', {}, between(view.sinceMs / 1000, view.untilMs / 1000)),
+        ` in steps of ${age(view.stepMs / 1000)}`,
+      ]
     }
     const start = view.time[i] ?? 0
-    const parts = [el('strong', {}, between(start, start + view.stepMs / 1000)), ` ${truthAt(view, i)}`]
-    const near = from === undefined ? [] : view.markers.filter(
-      ({ time }) => Math.abs(from.valToPos(time, 'x') - (from.cursor.left ?? -99)) <= MARKER_PX,
-    )
+    const parts = [
+      el('strong', {}, between(start, start + view.stepMs / 1000)),
+      ` ${truthAt(view, i)}`,
+    ]
+    const near =
+      from === undefined
+        ? []
+        : view.markers.filter(
+            ({ time }) =>
+              Math.abs(from.valToPos(time, 'x') - (from.cursor.left ?? -99)) <= MARKER_PX,
+          )
     const within = near.length > 0 ? near : []
     if (within.length > 0) {
       parts.push(el('span', { class: 'marker' }, within.map(markerWords).join(' · ')))
@@ -248,7 +260,9 @@ export class AppPage {
     const query = new URLSearchParams(this.params)
     for (const name of ['by', 'tz', 'y']) query.delete(name)
     try {
-      const response = await fetch(`/api${location.pathname}/view?${query}`, { signal: loading.signal })
+      const response = await fetch(`/api${location.pathname}/view?${query}`, {
+        signal: loading.signal,
+      })
       // The token was revoked, or the cookie is gone.
       if (response.status === 401) return location.reload()
       const answer: unknown = await response.json()
@@ -333,8 +347,11 @@ export class AppPage {
   }
 }
 
-const minute = (seconds: number): string => `${new Date(seconds * 1000).toISOString().slice(0, 16)}:00Z`
+const minute = (seconds: number): string =>
+  `${new Date(seconds * 1000).toISOString().slice(0, 16)}:00Z`
 
 function wordsOf(answer: unknown): string {
-  return typeof answer === 'object' && answer !== null && 'error' in answer ? String(answer.error) : 'the server did not answer'
+  return typeof answer === 'object' && answer !== null && 'error' in answer
+    ? String(answer.error)
+    : 'the server did not answer'
 }

@@ -12,12 +12,15 @@ export function refreshList(): void {
       if (!response.ok) return
       const page = new DOMParser().parseFromString(await response.text(), 'text/html')
       const [now, fresh] = [byId('apps')?.querySelector('tbody'), page.querySelector('#apps tbody')]
-      const focused = document.activeElement instanceof HTMLAnchorElement ? document.activeElement.href : ''
+      const focused =
+        document.activeElement instanceof HTMLAnchorElement ? document.activeElement.href : ''
       if (now && fresh) now.replaceWith(fresh)
       const asOf = page.querySelector('.as-of')
       if (asOf) document.querySelector('.as-of')?.replaceWith(asOf)
       if (focused !== '' && document.activeElement === document.body) {
-        const link = [...document.querySelectorAll<HTMLAnchorElement>('#apps a')].find(({ href }) => href === focused)
+        const link = [...document.querySelectorAll<HTMLAnchorElement>('#apps a')].find(
+          ({ href }) => href === focused,
+        )
         link?.focus()
       }
     } catch {

@@ -1,10 +1,11 @@
 /** The band under each chart: how complete its numbers are, step by step. */
-import { between } from './time.ts'
+
 import { count, percent } from '../pages/format.ts'
 import type { Loss } from '../read/truth.ts'
 import type { View } from '../view.ts'
 import { colour } from './dom.ts'
 import { AXIS_PX, RIGHT_PX } from './plot.ts'
+import { between } from './time.ts'
 
 const BAND_PX = 5
 
@@ -21,7 +22,13 @@ export function drawBand(canvas: HTMLCanvasElement, view: View, width: number): 
   time.forEach((bucket, i) => {
     if (bucket > nowMs / 1000) return
     const share = completeness[i] ?? null
-    const name = !isKnown[i] ? 'band-none' : share === null ? 'band-unknown' : share < 1 ? 'band-part' : 'band-whole'
+    const name = !isKnown[i]
+      ? 'band-none'
+      : share === null
+        ? 'band-unknown'
+        : share < 1
+          ? 'band-part'
+          : 'band-whole'
     context.fillStyle = colour(name)
     const left = AXIS_PX * ratio + (bucket - sinceMs / 1000) * scale
     context.fillRect(left, 0, Math.max(ratio, (stepMs / 1000) * scale), BAND_PX * ratio)

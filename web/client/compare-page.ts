@@ -70,7 +70,12 @@ function chartsOf({ elapsed, before, after, stepMs }: Comparison): Chart[] {
   const length = Math.max(before.p95.length, after.p95.length)
   const stepS = length > elapsed.length ? 60 : stepMs / 1000
   const x = Array.from({ length }, (_, i) => i * stepS)
-  const over = (title: string, about: string, key: 'p95' | 'p50' | 'throughput' | 'errors', format: Chart['format']): Chart => ({
+  const over = (
+    title: string,
+    about: string,
+    key: 'p95' | 'p50' | 'throughput' | 'errors',
+    format: Chart['format'],
+  ): Chart => ({
     id: key,
     title,
     about,
@@ -82,7 +87,9 @@ function chartsOf({ elapsed, before, after, stepMs }: Comparison): Chart[] {
   })
   return [
     over('p95', 'service time', 'p95', ms),
-    over('Throughput', 'requests a minute', 'throughput', (value) => count(Number(short(value).replaceAll(',', '')))),
+    over('Throughput', 'requests a minute', 'throughput', (value) =>
+      count(Number(short(value).replaceAll(',', ''))),
+    ),
     over('Errors', 'share that failed', 'errors', percent),
     distribution(before, after),
   ]
@@ -138,9 +145,19 @@ function drawChart(target: HTMLElement, chart: Chart, { before, after }: Compari
   const [beforeItem, beforeText] = value(before.label, 'before')
   const [afterItem, afterText] = value(after.label, 'after')
   target.append(
-    el('section', { class: 'panel wide', id: `compare-${chart.id}` }, el('header', {}, el('h2', {}, chart.title), el('p', { class: 'about' }, chart.about)), el('ul', { class: 'legend row' }, beforeItem, afterItem), box),
+    el(
+      'section',
+      { class: 'panel wide', id: `compare-${chart.id}` },
+      el('header', {}, el('h2', {}, chart.title), el('p', { class: 'about' }, chart.about)),
+      el('ul', { class: 'legend row' }, beforeItem, afterItem),
+      box,
+    ),
   )
-  const axis = { stroke: () => colour('muted'), font: '11px system-ui, sans-serif', ticks: { show: false } }
+  const axis = {
+    stroke: () => colour('muted'),
+    font: '11px system-ui, sans-serif',
+    ticks: { show: false },
+  }
   const text = (values: Column, i: number | null | undefined): string => {
     const at = i === null || i === undefined ? null : (values[i] ?? null)
     return at === null ? '' : chart.format(at)
@@ -154,21 +171,47 @@ function drawChart(target: HTMLElement, chart: Chart, { before, after }: Compari
       legend: { show: false },
       padding: [8, 10, 0, 0],
       cursor: { y: false, drag: { x: false, y: false } },
-      scales: { x: { time: false }, y: { range: (_plot, _least, most) => [0, most === null || most === 0 ? 1 : most * 1.06] } },
+      scales: {
+        x: { time: false },
+        y: { range: (_plot, _least, most) => [0, most === null || most === 0 ? 1 : most * 1.06] },
+      },
       axes: [
-        { ...axis, size: 24, gap: 4, space: 70, grid: { show: false }, incrs: chart.isDistribution ? [4, 8, 16] : STEPS_SECONDS, values: (_plot, splits) => splits.map(chart.formatX) },
-        { ...axis, size: AXIS_PX, gap: 6, space: 34, grid: { stroke: () => colour('grid'), width: 1 }, values: (_plot, splits) => splits.map(chart.format) },
+        {
+          ...axis,
+          size: 24,
+          gap: 4,
+          space: 70,
+          grid: { show: false },
+          incrs: chart.isDistribution ? [4, 8, 16] : STEPS_SECONDS,
+          values: (_plot, splits) => splits.map(chart.formatX),
+        },
+        {
+          ...axis,
+          size: AXIS_PX,
+          gap: 6,
+          space: 34,
+          grid: { stroke: () => colour('grid'), width: 1 },
+          values: (_plot, splits) => splits.map(chart.format),
+        },
       ],
       series: [
         {},
-        { ...paths, stroke: () => colour('before'), width: 1.5, dash: [5, 4], points: { show: false } },
+        {
+          ...paths,
+          stroke: () => colour('before'),
+          width: 1.5,
+          dash: [5, 4],
+          points: { show: false },
+        },
         { ...paths, stroke: () => colour('after'), width: 1.75, points: { show: false } },
       ],
       hooks: {
-        setCursor: [(plot) => {
-          beforeText.textContent = text(chart.before, plot.cursor.idx)
-          afterText.textContent = text(chart.after, plot.cursor.idx)
-        }],
+        setCursor: [
+          (plot) => {
+            beforeText.textContent = text(chart.before, plot.cursor.idx)
+            afterText.textContent = text(chart.after, plot.cursor.idx)
+          },
+        ],
       },
     },
     [chart.x, chart.before, chart.after],

@@ -15,7 +15,9 @@ export function el<Tag extends keyof HTMLElementTagNameMap>(
       element.setAttribute(name, value === true ? '' : String(value))
     }
   }
-  element.append(...children.filter((child) => child !== null && child !== undefined && child !== false))
+  element.append(
+    ...children.filter((child) => child !== null && child !== undefined && child !== false),
+  )
   return element
 }
 

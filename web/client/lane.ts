@@ -1,8 +1,9 @@
 /** The events of an app, in a lane above the charts: a flag each, with its text on hover and focus. */
-import { AXIS_PX, markerColour, RIGHT_PX } from './plot.ts'
+
 import type { Marker } from '../read/markers.ts'
 import type { View } from '../view.ts'
 import { colour, el } from './dom.ts'
+import { AXIS_PX, markerColour, RIGHT_PX } from './plot.ts'
 import { moment } from './time.ts'
 
 /** Room for the letters of a word beside a flag, and for a flag alone, px. */
@@ -29,7 +30,8 @@ export function drawLane(lane: HTMLElement, view: View, width: number): void {
 const WEIGHT = ['maintenance', 'crash', 'deploy', 'rollback', 'release', 'config', 'scale', 'addon']
 
 function flag(x: number, markers: Marker[], room: number, isRight: boolean): HTMLElement {
-  const weight = ({ kind }: Marker): number => (WEIGHT.indexOf(kind) + WEIGHT.length) % WEIGHT.length
+  const weight = ({ kind }: Marker): number =>
+    (WEIGHT.indexOf(kind) + WEIGHT.length) % WEIGHT.length
   const [main = markers[0]] = markers.toSorted((a, b) => weight(a) - weight(b))
   const name = main === undefined ? '' : nameOf(main)
   const words = markers.map(markerWords).join('\n')
@@ -39,7 +41,12 @@ function flag(x: number, markers: Marker[], room: number, isRight: boolean): HTM
   const pin = el('span', { class: 'pin', 'aria-hidden': 'true' }, number)
   const button = el(
     'button',
-    { type: 'button', class: `flag${isRight ? ' right' : ''}`, 'aria-label': label, 'data-words': words },
+    {
+      type: 'button',
+      class: `flag${isRight ? ' right' : ''}`,
+      'aria-label': label,
+      'data-words': words,
+    },
     pin,
     ' ',
     room >= FLAG_PX + name.length * LETTER_PX
@@ -69,8 +76,13 @@ export function markerWords(marker: Marker): string {
   const { time, kind, process, by, detail } = marker
   const parts = [moment(time), kind, process, text(detail, 'version'), marker.text]
   const dynos = Array.isArray(detail.dynos) ? detail.dynos.join(', ') : ''
-  const restarted = Array.isArray(detail.restarted) ? `restarted ${detail.restarted.join(', ')}` : ''
-  const until = kind === 'maintenance' && text(detail, 'until') !== '' ? `until ${moment(Date.parse(text(detail, 'until')) / 1000)}` : ''
+  const restarted = Array.isArray(detail.restarted)
+    ? `restarted ${detail.restarted.join(', ')}`
+    : ''
+  const until =
+    kind === 'maintenance' && text(detail, 'until') !== ''
+      ? `until ${moment(Date.parse(text(detail, 'until')) / 1000)}`
+      : ''
   const more = [dynos, restarted, until, by === '' ? '' : `by ${by}`].filter((part) => part !== '')
   const line = [...new Set(parts.filter((part) => part !== ''))].join(' ')
   return more.length === 0 ? line : `${line} (${more.join('; ')})`

@@ -1,15 +1,11 @@
 /** What the pages do in the browser. */
-import { AppPage, type AppData } from './app-page.ts'
-import { ComparePage, type CompareData } from './compare-page.ts'
-import { byId } from './dom.ts'
+import { type AppData, AppPage } from './app-page.ts'
 import { refreshList } from './apps-page.ts'
+import { type CompareData, ComparePage } from './compare-page.ts'
+import { byId } from './dom.ts'
 import { waitForData } from './start-page.ts'
 
-type Data =
-  | AppData
-  | CompareData
-  | { page: 'apps' }
-  | { page: 'start'; app: string | null }
+type Data = AppData | CompareData | { page: 'apps' } | { page: 'start'; app: string | null }
 
 const YEAR_SECONDS = 31_536_000
 
@@ -19,6 +15,7 @@ function themes(onChange: () => void): void {
   byId('theme')?.addEventListener('click', () => {
     const now = root.dataset.theme || (isDark.matches ? 'dark' : 'light')
     root.dataset.theme = now === 'dark' ? 'light' : 'dark'
+    // biome-ignore lint/suspicious/noDocumentCookie: the other way of doing it wants https.
     document.cookie = `shelf-theme=${root.dataset.theme}; path=/; max-age=${YEAR_SECONDS}; samesite=lax`
     onChange()
   })

@@ -29,7 +29,9 @@ export async function showMetrics(view: View, params: URLSearchParams): Promise<
   const section = byId('metrics')
   if (section === null) return
   try {
-    const response = await fetch(`/api${location.pathname}/series?${query}`, { signal: loading.signal })
+    const response = await fetch(`/api${location.pathname}/series?${query}`, {
+      signal: loading.signal,
+    })
     if (!response.ok) return
     const { series } = (await response.json()) as { series: Series[] }
     draw(section, view, series)
@@ -42,7 +44,10 @@ function draw(section: HTMLElement, view: View, series: readonly Series[]): void
   for (const plot of plots) plot.destroy()
   plots = []
   section.replaceChildren()
-  const groups = Map.groupBy(series, ({ name }) => GROUPS.find(([prefix]) => name.startsWith(prefix))?.[1] ?? '')
+  const groups = Map.groupBy(
+    series,
+    ({ name }) => GROUPS.find(([prefix]) => name.startsWith(prefix))?.[1] ?? '',
+  )
   for (const [, title] of GROUPS) {
     const members = groups.get(title) ?? []
     if (members.length === 0) continue
@@ -63,10 +68,25 @@ function drawOne(grid: HTMLElement, view: View, series: Series): void {
   const from = [series.process, series.source].filter((part) => part !== '').join(' · ')
   const value = el('span', { class: 'value' }, last === undefined ? '–' : format(last))
   const label = `${title}, ${from}: ${words[0]} now ${last === undefined ? 'unknown' : format(last)}`
-  const figure = el('figure', { 'aria-label': label }, el('figcaption', {}, el('span', { class: 'name', title: series.name }, title), value, el('span', { class: 'note' }, `${words[0]} · ${from}`)), chart)
+  const figure = el(
+    'figure',
+    { 'aria-label': label },
+    el(
+      'figcaption',
+      {},
+      el('span', { class: 'name', title: series.name }, title),
+      value,
+      el('span', { class: 'note' }, `${words[0]} · ${from}`),
+    ),
+    chart,
+  )
   grid.append(figure)
   const hasHighs = series.highs.length > 0
-  const axis = { stroke: () => colour('muted'), font: '10px system-ui, sans-serif', ticks: { show: false } }
+  const axis = {
+    stroke: () => colour('muted'),
+    font: '10px system-ui, sans-serif',
+    ticks: { show: false },
+  }
   plots.push(
     new uPlot(
       {
@@ -82,24 +102,46 @@ function drawOne(grid: HTMLElement, view: View, series: Series): void {
         },
         scales: {
           x: { range: () => [view.sinceMs / 1000, view.untilMs / 1000] },
-          y: { range: (_plot, least, most) => [Math.min(0, least ?? 0), most === null || most === 0 ? 1 : most * 1.08] },
+          y: {
+            range: (_plot, least, most) => [
+              Math.min(0, least ?? 0),
+              most === null || most === 0 ? 1 : most * 1.08,
+            ],
+          },
         },
         axes: [
           { ...axis, show: false },
-          { ...axis, size: AXIS_PX, space: 30, grid: { stroke: () => colour('grid'), width: 1 }, values: (_plot, splits) => splits.map(format) },
+          {
+            ...axis,
+            size: AXIS_PX,
+            space: 30,
+            grid: { stroke: () => colour('grid'), width: 1 },
+            values: (_plot, splits) => splits.map(format),
+          },
         ],
         series: [
           {},
           { stroke: () => colour('m-mean'), width: 1.5, points: { show: false } },
-          ...(hasHighs ? [{ stroke: () => colour('m-max'), width: 1, points: { show: false } }] : []),
+          ...(hasHighs
+            ? [{ stroke: () => colour('m-max'), width: 1, points: { show: false } }]
+            : []),
         ],
         hooks: {
-          setCursor: [(plot) => {
-            const i = plot.cursor.idx
-            const at = i === null || i === undefined ? null : (values[i] ?? null)
-            const high = i === null || i === undefined ? null : (highs[i] ?? null)
-            value.textContent = i === null || i === undefined ? (last === undefined ? '–' : format(last)) : at === null ? '–' : `${format(at)}${high === null ? '' : `, ${words[1] ?? ''} ${format(high)}`}`
-          }],
+          setCursor: [
+            (plot) => {
+              const i = plot.cursor.idx
+              const at = i === null || i === undefined ? null : (values[i] ?? null)
+              const high = i === null || i === undefined ? null : (highs[i] ?? null)
+              value.textContent =
+                i === null || i === undefined
+                  ? last === undefined
+                    ? '–'
+                    : format(last)
+                  : at === null
+                    ? '–'
+                    : `${format(at)}${high === null ? '' : `, ${words[1] ?? ''} ${format(high)}`}`
+            },
+          ],
         },
       },
       hasHighs ? [view.time, values, highs] : [view.time, values],
@@ -108,7 +150,11 @@ function drawOne(grid: HTMLElement, view: View, series: Series): void {
   )
 }
 
-function along({ time }: View, buckets: readonly number[], values: readonly number[]): (number | null)[] {
+function along(
+  { time }: View,
+  buckets: readonly number[],
+  values: readonly number[],
+): (number | null)[] {
   const at = new Map(buckets.map((bucket, i) => [bucket, values[i] ?? null]))
   return time.map((bucket) => at.get(bucket) ?? null)
 }
@@ -125,4 +171,8 @@ const seconds = (value: number): string =>
   Math.abs(value) >= 1 || value === 0 ? `${short(value)} s` : `${short(value * 1000)} ms`
 
 const large = (value: number): string =>
-  Math.abs(value) >= 1e6 ? `${short(value / 1e6)} M` : Math.abs(value) >= 1e4 ? `${short(value / 1e3)} k` : short(value)
+  Math.abs(value) >= 1e6
+    ? `${short(value / 1e6)} M`
+    : Math.abs(value) >= 1e4
+      ? `${short(value / 1e3)} k`
+      : short(value)

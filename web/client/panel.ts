@@ -1,12 +1,12 @@
 /** A chart with its legend, its band of completeness, and its table. */
 import type uPlot from 'uplot'
+import { count, ms, percent } from '../pages/format.ts'
 import type { View } from '../view.ts'
 import { drawBand, truthAt } from './band.ts'
 import { colour, el } from './dom.ts'
 import { heatBounds } from './heat.ts'
 import type { Line, PanelSpec } from './panels.ts'
 import { dataOf, heightOf, makePlot, type PlotEvents } from './plot.ts'
-import { count, ms, percent } from '../pages/format.ts'
 import { moment } from './time.ts'
 
 /** Rows of a table: the newest; all are in the CSV. */
@@ -33,18 +33,32 @@ export class Panel {
     for (const { key, isHidden } of spec.lines) if (isHidden) this.hidden.add(key)
     const tableButton = el(
       'button',
-      { type: 'button', class: 'quiet', 'aria-expanded': 'false', onclick: () => this.toggleTable(tableButton) },
+      {
+        type: 'button',
+        class: 'quiet',
+        'aria-expanded': 'false',
+        onclick: () => this.toggleTable(tableButton),
+      },
       'Table',
     )
     this.chart.tabIndex = 0
     this.chart.setAttribute('role', 'group')
     this.chart.setAttribute('aria-roledescription', 'chart')
-    this.chart.setAttribute('aria-label', `${spec.title}: ${spec.about}. Arrow keys move through it, plus and minus zoom; the table has all numbers.`)
+    this.chart.setAttribute(
+      'aria-label',
+      `${spec.title}: ${spec.about}. Arrow keys move through it, plus and minus zoom; the table has all numbers.`,
+    )
     this.chart.addEventListener('keydown', (event) => events.onKey(event))
     this.root = el(
       'section',
       { class: `panel ${spec.kind}`, id: spec.id, 'aria-labelledby': `${spec.id}-title` },
-      el('header', {}, el('h2', { id: `${spec.id}-title` }, spec.title), el('p', { class: 'about' }, spec.about), tableButton),
+      el(
+        'header',
+        {},
+        el('h2', { id: `${spec.id}-title` }, spec.title),
+        el('p', { class: 'about' }, spec.about),
+        tableButton,
+      ),
       el('div', { class: 'plot' }, this.chart, this.band, this.foot),
       this.legend,
       this.tableBox,
@@ -67,7 +81,9 @@ export class Panel {
   /** Whether it can go on with another spec: the same lines. */
   fits(spec: PanelSpec): boolean {
     const keys = (of: PanelSpec): string => of.lines.map(({ key }) => key).join()
-    return spec.id === this.spec.id && spec.isLog === this.spec.isLog && keys(spec) === keys(this.spec)
+    return (
+      spec.id === this.spec.id && spec.isLog === this.spec.isLog && keys(spec) === keys(this.spec)
+    )
   }
 
   update(spec: PanelSpec, view: View): void {
@@ -104,14 +120,17 @@ export class Panel {
     }
     if (isHover) return truthAt(this.view, i)
     const parts = this.view.losses.length
-    return parts === 0 ? '' : `${parts} ${parts === 1 ? 'time' : 'times'} in which something is missing`
+    return parts === 0
+      ? ''
+      : `${parts} ${parts === 1 ? 'time' : 'times'} in which something is missing`
   }
 
   private cellWords(i: number, y: number): string {
     const row = Math.floor(this.plot.posToVal(y, 'y'))
     const column = this.view.heat[i] ?? []
     let n = 0
-    for (let k = 0; k < column.length; k += 2) if (Math.max(0, column[k] ?? 0) === row) n += column[k + 1] ?? 0
+    for (let k = 0; k < column.length; k += 2)
+      if (Math.max(0, column[k] ?? 0) === row) n += column[k + 1] ?? 0
     const of = this.view.requests.timed[i] ?? 0
     if (of === 0) return ''
     const [from, to] = heatBounds(row)
@@ -147,7 +166,10 @@ export class Panel {
         const value = el('span', { class: 'value', 'data-line': line.key })
         const note = el('span', { class: 'note' })
         this.values.set(line.key, { value, note })
-        const swatch = el('span', { class: `swatch${line.isDashed ? ' dashed' : ''}`, 'aria-hidden': 'true' })
+        const swatch = el('span', {
+          class: `swatch${line.isDashed ? ' dashed' : ''}`,
+          'aria-hidden': 'true',
+        })
         swatch.style.background = colour(line.colour)
         const name = el('span', { class: 'name' }, line.label)
         if (this.spec.kind === 'strip') return el('li', {}, swatch, name, value, note)
@@ -181,7 +203,8 @@ export class Panel {
   private fillTable(): void {
     const { time } = this.view
     const head = el('tr', {}, el('th', { scope: 'col' }, 'From'))
-    for (const { label } of this.spec.lines) head.append(el('th', { scope: 'col', class: 'number' }, label))
+    for (const { label } of this.spec.lines)
+      head.append(el('th', { scope: 'col', class: 'number' }, label))
     head.append(el('th', { scope: 'col' }, 'Truth'))
     const body = el('tbody')
     for (let i = time.length - 1; i >= Math.max(0, time.length - TABLE_ROWS_MAX); i--) {
@@ -196,8 +219,19 @@ export class Panel {
     this.tableBox.replaceChildren(
       el(
         'div',
-        { class: 'scroll', tabindex: '0', role: 'region', 'aria-label': `${this.spec.title}, as a table` },
-        el('table', {}, el('caption', {}, `${this.spec.title}: ${this.spec.about}`), el('thead', {}, head), body),
+        {
+          class: 'scroll',
+          tabindex: '0',
+          role: 'region',
+          'aria-label': `${this.spec.title}, as a table`,
+        },
+        el(
+          'table',
+          {},
+          el('caption', {}, `${this.spec.title}: ${this.spec.about}`),
+          el('thead', {}, head),
+          body,
+        ),
       ),
     )
   }

@@ -118,7 +118,9 @@ const perMinute = (column: Column, seconds: readonly number[]): Column =>
   })
 
 function throughput(view: View, isByCode: boolean): PanelSpec {
-  const groups = Map.groupBy(Object.keys(view.status), (code) => (isByCode ? code : (code[0] ?? '')))
+  const groups = Map.groupBy(Object.keys(view.status), (code) =>
+    isByCode ? code : (code[0] ?? ''),
+  )
   const lines = [...groups].map(([group, codes]): Line => {
     const [label, colour] = CLASSES[group[0] ?? ''] ?? [group, 's0']
     const sum = view.time.map((_, i) => {
@@ -168,7 +170,9 @@ function memory(view: View, process: string): PanelSpec {
   const quota = columns?.quota ?? []
   const share = (values: Column) => (i: number) => {
     const [value, most] = [values[i] ?? null, quota[i] ?? null]
-    return value === null || most === null ? '' : `${percent(Math.round((value / most) * 1000) / 1000)} of quota`
+    return value === null || most === null
+      ? ''
+      : `${percent(Math.round((value / most) * 1000) / 1000)} of quota`
   }
   const line = (key: string, label: string, values: Column, more: Partial<Line> = {}): Line => ({
     key,

@@ -1,7 +1,7 @@
 /** The charts themselves, on uPlot: lines, stacked bars, a heat map, a strip of events. */
 import uPlot from 'uplot'
-import type { Marker } from '../read/markers.ts'
 import { ms } from '../pages/format.ts'
+import type { Marker } from '../read/markers.ts'
 import type { View } from '../view.ts'
 import { colour } from './dom.ts'
 import type { Line, PanelSpec } from './panels.ts'
@@ -146,7 +146,9 @@ function axesOf(context: PlotContext): uPlot.Axis[] {
   const y: uPlot.Axis = { ...common, size: AXIS_PX, gap: 6, space: 34 }
   if (kind === 'lines' || kind === 'stack') {
     y.values = (_plot, splits) =>
-      splits.map((value) => (value === null ? '' : context.spec().format(value).replace(' / min', '')))
+      splits.map((value) =>
+        value === null ? '' : context.spec().format(value).replace(' / min', ''),
+      )
     if (isBinary) y.incrs = POWERS_OF_2
   } else if (kind === 'heat') {
     y.splits = (plot) => heatSplits(plot)
@@ -244,7 +246,8 @@ function drawUnder(plot: uPlot, context: PlotContext): void {
 function drawHeat(plot: uPlot, { time, heat, stepMs }: View): void {
   const { ctx } = plot
   let most = 1
-  for (const column of heat) for (let k = 1; k < column.length; k += 2) most = Math.max(most, column[k] ?? 0)
+  for (const column of heat)
+    for (let k = 1; k < column.length; k += 2) most = Math.max(most, column[k] ?? 0)
   ctx.save()
   clip(plot)
   ctx.fillStyle = colour('heat')

@@ -2,7 +2,10 @@
 const POLL_MS = 1500
 
 export function waitForData(app: string | null): void {
-  const url = app === null ? '/api/apps?limit=1&sort=fresh&order=desc' : `/api/apps/${encodeURIComponent(app)}/status`
+  const url =
+    app === null
+      ? '/api/apps?limit=1&sort=fresh&order=desc'
+      : `/api/apps/${encodeURIComponent(app)}/status`
   const timer = setInterval(async () => {
     try {
       const response = await fetch(url)

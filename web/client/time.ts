@@ -15,7 +15,10 @@ function format(seconds: number, options: Intl.DateTimeFormatOptions): string {
   const timeZone = zone()
   const formatter =
     known ??
-    new Intl.DateTimeFormat('en-GB', { ...options, ...(timeZone === undefined ? {} : { timeZone }) })
+    new Intl.DateTimeFormat('en-GB', {
+      ...options,
+      ...(timeZone === undefined ? {} : { timeZone }),
+    })
   formatters.set(key, formatter)
   return formatter.format(seconds * 1000)
 }

@@ -1,6 +1,6 @@
 /** The list of apps: one row each, as of the last hour. */
 import { html } from 'hono/html'
-import { type AppList, type AppRow, type AppsQuery, SORTS, type Sort } from '../read/apps.ts'
+import type { AppList, AppRow, AppsQuery, Sort } from '../read/apps.ts'
 import { age, bytes, count, ms, percent } from './format.ts'
 import type { Html, Page } from './layout.ts'
 import { startBody } from './start.ts'
@@ -118,5 +118,3 @@ function href({ search, sort, isDescending, page }: AppsQuery): string {
   if (page > 1) query.set('page', String(page))
   return `/?${query}`
 }
-
-export const isSort = (text: string): text is Sort => Object.hasOwn(SORTS, text)

@@ -1,6 +1,6 @@
 /** Two times of an app beside each other. */
 import { html } from 'hono/html'
-import { type Comparison, type Period, type Window, WINDOWS } from '../compare.ts'
+import { type Comparison, type Period, WINDOW_NAMES, type Window } from '../compare.ts'
 import type { ReleaseImpact } from '../read/markers.ts'
 import type { Totals } from '../read/requests.ts'
 import { count, ms, percent } from './format.ts'
@@ -26,8 +26,18 @@ interface Figure {
 }
 
 const FIGURES: Figure[] = [
-  { title: 'Requests / min', of: ({ requests }, { knownMinutes }) => (knownMinutes === 0 ? null : requests / knownMinutes), format: count, isWorse: false },
-  { title: 'Errors', of: ({ requests, failed }) => (requests === 0 ? null : failed / requests), format: percent, isWorse: true },
+  {
+    title: 'Requests / min',
+    of: ({ requests }, { knownMinutes }) => (knownMinutes === 0 ? null : requests / knownMinutes),
+    format: count,
+    isWorse: false,
+  },
+  {
+    title: 'Errors',
+    of: ({ requests, failed }) => (requests === 0 ? null : failed / requests),
+    format: percent,
+    isWorse: true,
+  },
   { title: 'p50', of: ({ p50 }) => p50, format: ms, isWorse: true },
   { title: 'p95', of: ({ p95 }) => p95, format: ms, isWorse: true },
   { title: 'p99', of: ({ p99 }) => p99, format: ms, isWorse: true },
@@ -48,7 +58,7 @@ export function comparePage(comparison: Comparison, state: CompareState): Page {
   ${
     state.release === undefined
       ? ''
-      : html`<nav class="ranges" aria-label="Length">${Object.keys(WINDOWS).map((window) => html`<a href="${releaseHref(path, state.release, window)}" ${window === state.window ? html`aria-current="true"` : ''}>${window}</a>`)}</nav><a class="tool" href="${path}/compare">This week and last</a>`
+      : html`<nav class="ranges" aria-label="Length">${WINDOW_NAMES.map((window) => html`<a href="${releaseHref(path, state.release, window)}" ${window === state.window ? html`aria-current="true"` : ''}>${window}</a>`)}</nav><a class="tool" href="${path}/compare">This week and last</a>`
   }
 </div>
 <div class="compare">
@@ -88,7 +98,10 @@ function change(was: number | null, is: number | null, isWorse: boolean): Html |
   if (was === null || is === null || was === is) return '–'
   if (was === 0) return 'from 0'
   const share = is / was - 1
-  const words = share > 9 ? `× ${count(Math.round(is / was))}` : `${share > 0 ? '+' : '−'}${(Math.abs(share) * 100).toFixed(1)} %`
+  const words =
+    share > 9
+      ? `× ${count(Math.round(is / was))}`
+      : `${share > 0 ? '+' : '−'}${(Math.abs(share) * 100).toFixed(1)} %`
   const kind = !isWorse || Math.abs(share) < NOTABLE ? '' : share > 0 ? 'bad' : 'good'
   return html`<span class="${kind}">${words}</span>`
 }
@@ -101,7 +114,9 @@ function releaseList(path: string, { releases, release }: CompareState): Html {
 <table class="list">
 <thead><tr><th scope="col">Release</th><th scope="col">When</th><th scope="col" class="number">p95 before</th><th scope="col" class="number">after</th><th scope="col" class="number">Errors before</th><th scope="col" class="number">after</th></tr></thead>
 <tbody>${releases.map(
-    (each) => html`<tr ${each.time.getTime() === release?.getTime() ? html`aria-current="true"` : ''}>
+    (
+      each,
+    ) => html`<tr ${each.time.getTime() === release?.getTime() ? html`aria-current="true"` : ''}>
 <th scope="row"><a href="${releaseHref(path, each.time, '30m')}">${each.version ?? each.kind}</a> <span class="muted">${each.kind} ${each.text === each.version ? '' : each.text}</span></th>
 <td><time datetime="${each.time.toISOString()}">${each.time.toISOString().slice(0, 16).replace('T', ' ')} UTC</time></td>
 <td class="number">${each.p95_before === null ? '–' : ms(each.p95_before)}</td><td class="number">${each.p95_after === null ? '–' : ms(each.p95_after)}</td>

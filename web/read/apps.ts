@@ -9,7 +9,20 @@ const STALE_MS_PER_APP = 12
 /** A few apps are made in this time; more are made while the page shows what there was. */
 const PATIENCE_MS = 150
 
-export const SORTS = {
+export const SORT_NAMES = [
+  'app',
+  'requests',
+  'p95',
+  'errors',
+  'memory',
+  'deployed',
+  'completeness',
+  'fresh',
+] as const
+
+export type Sort = (typeof SORT_NAMES)[number]
+
+const SORTS: Record<Sort, string> = {
   app: 'app',
   requests: 'requests',
   p95: 'p95',
@@ -18,9 +31,7 @@ export const SORTS = {
   deployed: 'deployed_at',
   completeness: 'completeness',
   fresh: 'last_at',
-} as const
-
-export type Sort = keyof typeof SORTS
+}
 
 export interface AppRow {
   app: string
