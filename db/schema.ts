@@ -299,8 +299,10 @@ export const tokens = shelf.table('tokens', {
 export const appOverview = shelf.table('app_overview', {
   app: text().primaryKey(),
   asOf: time('as_of').notNull(),
-  refreshedAt: time('refreshed_at').notNull().defaultNow(),
+  startedAt: time('started_at').notNull().defaultNow(),
+  refreshedAt: time('refreshed_at').notNull().default(sql`clock_timestamp()`),
   requests: total(),
+  recent: total(),
   failed: total(),
   p95: doublePrecision(),
   sparkline: integer().array().notNull().default([]),

@@ -3,6 +3,7 @@
  * request (see context.ts).
  */
 import { type Context, Hono } from 'hono'
+import { compress } from 'hono/compress'
 import { createMiddleware } from 'hono/factory'
 import * as z from 'zod'
 import { appNameSchema } from '../core/credential.ts'
@@ -11,10 +12,10 @@ import { apiRoutes, appsQuery } from './api/api.ts'
 import { type Asset, openAssets } from './assets.ts'
 import { compareRelease, compareWeeks, WINDOW_NAMES } from './compare.ts'
 import type { Env } from './context.ts'
-import { appPage } from './pages/app.ts'
+import { appFrame, appPage } from './pages/app.ts'
 import { appsPage } from './pages/apps.ts'
 import { comparePage } from './pages/compare.ts'
-import { type Page, problemPage, renderer } from './pages/layout.ts'
+import { type Page, problemPage, renderer, streamed } from './pages/layout.ts'
 import { startPage } from './pages/start.ts'
 import { rangeOf, rangeQuery } from './range.ts'
 import { readApps, refreshApps } from './read/apps.ts'
@@ -55,6 +56,8 @@ export function webApp(assets: readonly Asset[]): Hono<Env> {
   app.get('/robots.txt', (c) => c.text('User-agent: *\nDisallow: /\n'))
   app.route('/', signInRoutes(render))
   app.use(signedIn)
+  // What a page asks for again and again; proxies and Cloudflare pack what is not.
+  app.use('/api/*', compress())
   app.use('/apps/:app/*', appSeen)
   app.use('/api/apps/:app/*', appSeen)
 
@@ -73,9 +76,16 @@ export function webApp(assets: readonly Asset[]): Hono<Env> {
     const range = rangeOf(rangeQuery.parse(c.req.query()), facts.nowMs, (sinceMs) =>
       finestStepMs(facts, sinceMs),
     )
-    const view = await readView(c.env.sql, name, range, facts, process)
     const query = new URLSearchParams(new URL(c.req.url).search)
-    return page(c, appPage(view, { isUtc: tz === 'utc', query }))
+    return streamed(c, render, appFrame(name), async () => {
+      try {
+        const view = await readView(c.env.sql, name, range, facts, process)
+        return appPage(view, { isUtc: tz === 'utc', query })
+      } catch (error) {
+        const { title, words } = problemOf(error)
+        return problemPage(title, words)
+      }
+    })
   })
 
   app.get('/apps/:app/compare', async (c) => {
@@ -114,31 +124,14 @@ export function webApp(assets: readonly Asset[]): Hono<Env> {
 
   app.route('/', apiRoutes())
 
-  const refuse = (c: Context<Env>, status: 400 | 404 | 503 | 500, words: string, hint?: string) => {
-    if (c.req.path.startsWith('/api/')) {
-      return c.json({ error: words, ...(hint === undefined ? {} : { hint }), status }, status)
-    }
-    const title = { 400: 'Not understood', 404: 'Not found', 503: 'No database', 500: 'Failed' }[
-      status
-    ]
-    const text = hint === undefined ? words : `${words}: ${hint}`
-    return c.html(render(c, problemPage(title, text)), status)
-  }
-  app.notFound((c) => refuse(c, 404, 'There is nothing here.'))
-  app.onError((error, c) => {
-    if (error instanceof z.ZodError) return refuse(c, 400, z.prettifyError(error))
-    const code = 'code' in error ? String(error.code) : ''
-    if (REFUSALS.has(code)) {
-      const hint = 'hint' in error ? String(error.hint) : undefined
-      return refuse(c, 400, error.message, hint)
-    }
-    if (isUnreachable(code)) {
-      console.error(`web: PostgreSQL: ${error.message}`)
-      return refuse(c, 503, 'PostgreSQL can’t be reached. Numbers go on being collected meanwhile.')
-    }
-    console.error(error)
-    return refuse(c, 500, 'Something went wrong. The log of the dashboard says what.')
-  })
+  const refuse = (c: Context<Env>, { status, title, words }: Problem) =>
+    c.req.path.startsWith('/api/')
+      ? c.json({ error: words, status }, status)
+      : c.html(render(c, problemPage(title, words)), status)
+  app.notFound((c) =>
+    refuse(c, { status: 404, title: 'Not found', words: 'There is nothing here.' }),
+  )
+  app.onError((error, c) => refuse(c, problemOf(error)))
   return app
 }
 
@@ -157,3 +150,30 @@ const appSeen = createMiddleware<Env>(async (c, next) => {
 /** Connections that fail, as sockets, postgres.js and PostgreSQL itself (class 08, 57) have it. */
 const isUnreachable = (code: string): boolean =>
   /^(ECONN|EPIPE|ENOTFOUND|ETIMEDOUT|CONNECT|CONNECTION|08|57P|53300)/.test(code)
+
+interface Problem {
+  status: 400 | 404 | 500 | 503
+  title: string
+  words: string
+}
+
+/** What to say of an error. What a viewer can't mend goes to the log. */
+function problemOf(error: unknown): Problem {
+  if (error instanceof z.ZodError) {
+    return { status: 400, title: 'Not understood', words: z.prettifyError(error) }
+  }
+  const code = error instanceof Error && 'code' in error ? String(error.code) : ''
+  const message = error instanceof Error ? error.message : String(error)
+  if (REFUSALS.has(code)) {
+    const hint = error instanceof Error && 'hint' in error ? `: ${error.hint}` : ''
+    return { status: 400, title: 'Not understood', words: message + hint }
+  }
+  if (isUnreachable(code)) {
+    console.error(`web: PostgreSQL: ${message}`)
+    const words = 'PostgreSQL can’t be reached. Numbers go on being collected meanwhile.'
+    return { status: 503, title: 'No database', words }
+  }
+  console.error(error)
+  const words = 'Something went wrong. The log of the dashboard says what.'
+  return { status: 500, title: 'Failed', words }
+}

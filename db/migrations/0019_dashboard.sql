@@ -24,8 +24,10 @@ comment on column shelf.tokens.revoked_at is 'When it was revoked; null while it
 create table shelf.app_overview (
   app          text primary key,
   as_of        timestamp with time zone not null,
-  refreshed_at timestamp with time zone not null default now(),
+  started_at   timestamp with time zone not null default now(),
+  refreshed_at timestamp with time zone not null default clock_timestamp(),
   requests     bigint not null default 0,
+  recent       bigint not null default 0,
   failed       bigint not null default 0,
   p95          double precision,
   sparkline    integer[] not null default '{}',
@@ -38,13 +40,16 @@ create table shelf.app_overview (
 );
 
 comment on table shelf.app_overview is
-  'A row of figures for each app, over the hour before as_of: what the list of apps is sorted by. Made by shelf.refresh_overview when somebody looks.';
+  'A row of figures for each app, over the hour before as_of, or its last 10 minutes: what the list of apps is sorted by. Made by shelf.refresh_overview when somebody looks.';
 comment on column shelf.app_overview.app is 'The app.';
 comment on column shelf.app_overview.as_of is 'The end of the hour: a whole minute.';
+comment on column shelf.app_overview.started_at is 'When the work began that made this row.';
 comment on column shelf.app_overview.refreshed_at is 'When this row was made.';
 comment on column shelf.app_overview.requests is 'Requests of the hour.';
-comment on column shelf.app_overview.failed is 'Of those: 5xx or without a status.';
-comment on column shelf.app_overview.p95 is '95th percentile of service time, ms; null without any.';
+comment on column shelf.app_overview.recent is 'Requests of the last 10 minutes of it.';
+comment on column shelf.app_overview.failed is
+  'Of the recent ones: 5xx or without a status.';
+comment on column shelf.app_overview.p95 is '95th percentile of service time of the recent ones, ms; null without any.';
 comment on column shelf.app_overview.sparkline is
   'Requests of each of its 60 minutes; null where nothing came from the app in that minute.';
 comment on column shelf.app_overview.memory is
@@ -119,15 +124,18 @@ begin
       and r.bucket >= since and r.bucket < until
   ),
   totals as (
+    select m.app, sum(m.requests)::bigint as requests from minutes m group by m.app
+  ),
+  recents as (
     select
       m.app,
-      sum(m.requests)::bigint as requests,
+      sum(m.requests)::bigint as recent,
       sum(m.requests - (
         select coalesce(sum(n::bigint), 0)
         from jsonb_each_text(m.status) codes (code, n) where code::integer < 500
       ))::bigint as failed,
       array_agg(m.service) as services
-    from minutes m group by m.app
+    from minutes m where m.bucket >= until - interval '10 minutes' group by m.app
   ),
   ledger as (
     select
@@ -155,11 +163,11 @@ begin
     group by l.app
   )
   insert into shelf.app_overview as o (
-    app, as_of, requests, failed, p95, sparkline, memory, memory_share, deployed_at, deploy,
+    app, as_of, requests, recent, failed, p95, sparkline, memory, memory_share, deployed_at, deploy,
     completeness, last_at
   )
   select
-    a.app, until, coalesce(t.requests, 0), coalesce(t.failed, 0),
+    a.app, until, coalesce(t.requests, 0), coalesce(r.recent, 0), coalesce(r.failed, 0),
     ranks.p95, coalesce(s.sparkline, '{}'), memory.used, memory.share,
     coalesce(release.time, before.deployed_at), coalesce(release.name, before.deploy),
     case when not exists (
@@ -175,13 +183,14 @@ begin
   from apps a
   left join shelf.app_overview before on before.app = a.app
   left join totals t on t.app = a.app
+  left join recents r on r.app = a.app
   left join ledger l on l.app = a.app
   left join sparklines s on s.app = a.app
   left join lateral (
     select shelf.value_at_rank(ceil(0.95 * n), n, zero, bins, seen, least, most) as p95
     from (
       select sum((h).zero)::bigint as zero, min((h).min) as least, max((h).max) as most
-      from unnest(t.services) h
+      from unnest(r.services) h
     ) extremes,
     lateral (
       select array_agg(bin) as bins, array_agg(seen) as seen, coalesce(max(seen), zero) as n
@@ -189,7 +198,7 @@ begin
         select bin, zero + sum(n) over (order by bin rows unbounded preceding) as seen
         from (
           select b.bin, sum(b.n)::double precision as n
-          from unnest(t.services) h, unnest((h).bins, (h).counts) b (bin, n)
+          from unnest(r.services) h, unnest((h).bins, (h).counts) b (bin, n)
           group by b.bin
         ) merged
         order by bin
@@ -211,7 +220,8 @@ begin
     order by r.time desc limit 1
   ) release on true
   on conflict (app) do update set
-    as_of = excluded.as_of, refreshed_at = excluded.refreshed_at, requests = excluded.requests, failed = excluded.failed,
+    as_of = excluded.as_of, started_at = excluded.started_at, refreshed_at = clock_timestamp(),
+    requests = excluded.requests, recent = excluded.recent, failed = excluded.failed,
     p95 = excluded.p95, sparkline = excluded.sparkline, memory = excluded.memory,
     memory_share = excluded.memory_share, deployed_at = excluded.deployed_at,
     deploy = excluded.deploy, completeness = excluded.completeness, last_at = excluded.last_at;

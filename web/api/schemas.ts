@@ -35,9 +35,7 @@ export const nameParam = rowsParams.extend({
     .openapi({ description: 'As in the tables.', example: 'memory_total' }),
 })
 
-export const problem = z
-  .object({ error: z.string(), hint: z.string().optional(), status: z.number() })
-  .openapi('Problem')
+export const problem = z.object({ error: z.string(), status: z.number() }).openapi('Problem')
 
 /** PostgreSQL's timestamps, as JSON has them. */
 const bucket = z.iso.datetime()
@@ -160,7 +158,8 @@ export const releaseRow = z
 export const appRow = z
   .object({
     app: z.string(),
-    requests: number,
+    requests: number.openapi({ description: 'of the hour' }),
+    recent: number.openapi({ description: 'of its last 10 minutes, as failed, p95, memory' }),
     failed: number,
     errorRate: maybe,
     p95: maybe,

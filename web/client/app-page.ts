@@ -7,7 +7,7 @@ import { byId, el } from './dom.ts'
 import { drawLane, markerWords } from './lane.ts'
 import { showMetrics } from './metrics.ts'
 import { Panel } from './panel.ts'
-import { type Choices, panelsOf } from './panels.ts'
+import { type Choices, type PanelSpec, panelsOf } from './panels.ts'
 import { between, clock, moment, useUtc } from './time.ts'
 
 /** As often as new rows come, about; and seldom where a step is an hour. */
@@ -35,6 +35,7 @@ export class AppPage {
   private at: number | null = null
   private loading: AbortController | undefined
   private problem = ''
+  private isPainted = false
 
   constructor(data: AppData) {
     useUtc(data.isUtc)
@@ -47,6 +48,8 @@ export class AppPage {
     requestAnimationFrame(() =>
       requestAnimationFrame(() => {
         performance.mark('shelf-painted')
+        this.isPainted = true
+        this.addPanels(panelsOf(this.view, this.choices))
         showMetrics(this.view, this.params)
       }),
     )
@@ -64,28 +67,34 @@ export class AppPage {
 
   private draw(): void {
     const specs = panelsOf(this.view, this.choices)
-    const isSame =
-      specs.length === this.panels.length && specs.every((spec, i) => this.panels[i]?.fits(spec))
-    if (isSame) {
-      specs.forEach((spec, i) => {
-        this.panels[i]?.update(spec, this.view)
-      })
-    } else {
+    if (!this.panels.every((panel, i) => specs[i] !== undefined && panel.fits(specs[i]))) {
       for (const { plot } of this.panels) plot.destroy()
       this.target.replaceChildren()
-      this.panels = specs.map(
-        (spec) =>
-          new Panel(spec, this.view, this.target, {
-            onCursor: (plot, i) => this.cursor(plot, i),
-            onSelect: (since, until) => this.zoom(since, until),
-            onKey: (event) => this.key(event),
-          }),
-      )
-      this.choiceButtons()
+      this.panels = []
     }
+    this.panels.forEach((panel, i) => {
+      const spec = specs[i]
+      if (spec !== undefined) panel.update(spec, this.view)
+    })
+    this.addPanels(specs)
     this.drawLane()
     this.drawTruth()
     this.show(this.at)
+  }
+
+  /** Those that are to be seen at once first, the others when these were painted. */
+  private addPanels(specs: readonly PanelSpec[]): void {
+    for (const spec of specs.slice(this.panels.length)) {
+      if (!this.isPainted && this.target.getBoundingClientRect().bottom > innerHeight) break
+      this.panels.push(
+        new Panel(spec, this.view, this.target, {
+          onCursor: (plot, i) => this.cursor(plot, i),
+          onSelect: (since, until) => this.zoom(since, until),
+          onKey: (event) => this.key(event),
+        }),
+      )
+    }
+    this.choiceButtons()
   }
 
   /** A button in the head of a chart, for what the URL keeps as `name=value`. */

@@ -17,6 +17,7 @@ const STRIP_FRAME_PX = 34
 /** Rows of the heat map a doubling. */
 const HEAT_ROWS = 4
 
+const POWERS_OF_10 = [1, 10, 100, 1000, 10_000, 100_000]
 const POWERS_OF_2 = Array.from({ length: 50 }, (_, power) => 2 ** power)
 
 type Data = (number | null | undefined)[]
@@ -103,7 +104,8 @@ function yRange(
   const { kind, lines, isLog } = context.spec()
   if (kind === 'strip') return [0, lines.length]
   if (kind === 'heat') return heatRange(context.view())
-  if (isLog) return uPlot.rangeLog(Math.max(1, least ?? 1), Math.max(10, most ?? 10), 10, false)
+  if (isLog)
+    return [10 ** Math.floor(Math.log10(Math.max(1, least ?? 1))), Math.max(10, most ?? 10) * 1.3]
   return [0, most === null || !(most > 0) ? 1 : most * 1.06]
 }
 
@@ -142,13 +144,15 @@ function axesOf(context: PlotContext): uPlot.Axis[] {
       return splits.map((seconds) => tick(seconds, (untilMs - sinceMs) / 1000))
     },
   }
-  const { kind, isBinary } = context.spec()
+  const { kind, isBinary, isLog } = context.spec()
   const y: uPlot.Axis = { ...common, size: AXIS_PX, gap: 6, space: 34 }
   if (kind === 'lines' || kind === 'stack') {
     y.values = (_plot, splits) =>
       splits.map((value) =>
         value === null ? '' : context.spec().format(value).replace(' / min', ''),
       )
+    if (isLog)
+      y.splits = (_plot, _axis, low, high) => POWERS_OF_10.filter((n) => n >= low && n <= high)
     if (isBinary) y.incrs = POWERS_OF_2
   } else if (kind === 'heat') {
     y.splits = (plot) => heatSplits(plot)
@@ -259,7 +263,7 @@ function drawHeat(plot: uPlot, { time, heat, stepMs }: View): void {
       const top = plot.valToPos(row + 1, 'y', true)
       const bottom = plot.valToPos(row, 'y', true)
       // By the root: what is rare is to be seen beside what is common.
-      ctx.globalAlpha = 0.08 + 0.92 * Math.sqrt((column[k + 1] ?? 0) / most)
+      ctx.globalAlpha = 0.12 + 0.88 * Math.sqrt((column[k + 1] ?? 0) / most)
       ctx.fillRect(from, top, Math.max(1, to - from - 0.5), Math.max(1, bottom - top - 0.5))
     }
   })

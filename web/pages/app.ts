@@ -2,7 +2,7 @@
 import { html } from 'hono/html'
 import { RANGES } from '../range.ts'
 import type { View } from '../view.ts'
-import type { Html, Page } from './layout.ts'
+import type { Frame, Html, Page } from './layout.ts'
 
 /** What the URL says beside the range. */
 export interface AppState {
@@ -10,7 +10,17 @@ export interface AppState {
   query: URLSearchParams
 }
 
-export function appPage(view: View, { isUtc, query }: AppState): Page {
+/** What is known of it before its data. */
+export function appFrame(app: string): Frame {
+  const path = `/apps/${encodeURIComponent(app)}`
+  return {
+    title: app,
+    crumbs: html`<span class="crumb"><a href="${path}" aria-current="page">${app}</a></span>`,
+    tools: html`<a class="tool" href="${path}/compare">Compare</a>`,
+  }
+}
+
+export function appPage(view: View, { isUtc, query }: AppState): Pick<Page, 'body' | 'data'> {
   const { app } = view
   const path = `/apps/${encodeURIComponent(app)}`
   const link = (changes: Record<string, string | null>): string => {
@@ -26,11 +36,6 @@ export function appPage(view: View, { isUtc, query }: AppState): Page {
       html`<a href="${link({ range, since: null, until: null })}" data-range="${range}" ${view.relative === range ? html`aria-current="true"` : ''}>${range}</a>`,
   )
   return {
-    title: app,
-    crumbs: html`<span class="crumb"><a href="${path}" aria-current="page">${app}</a></span>`,
-    tools: html`
-      <a class="tool" href="${path}/compare">Compare</a>
-      <span class="live" id="live" role="status"></span>`,
     data: { page: 'app', view, isUtc },
     body: html`
 <div class="bar">

@@ -8,8 +8,12 @@ import { startBody } from './start.ts'
 const COLUMNS: { sort: Sort; title: string; isText?: boolean; hint?: string }[] = [
   { sort: 'app', title: 'App', isText: true },
   { sort: 'requests', title: 'Requests / min', hint: 'mean of the last hour' },
-  { sort: 'p95', title: 'p95', hint: 'service time, the last hour merged' },
-  { sort: 'errors', title: 'Errors', hint: '5xx and no status, of all requests' },
+  { sort: 'p95', title: 'p95', hint: 'service time, of the last 10 minutes' },
+  {
+    sort: 'errors',
+    title: 'Errors',
+    hint: '5xx and no status, of all requests of the last 10 minutes',
+  },
   { sort: 'memory', title: 'Memory', hint: 'the most a dyno used in 10 minutes, of its quota' },
   { sort: 'deployed', title: 'Last deploy' },
   { sort: 'completeness', title: 'Complete', hint: 'of the messages that were sent' },

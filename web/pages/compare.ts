@@ -16,13 +16,40 @@ export interface CompareState {
 
 /** Changes smaller than this are no better or worse: the error of the histograms is 1.083 %. */
 const NOTABLE = 0.05
+/** Fewer requests say little about percentiles. */
+const REQUESTS_MIN = 100
+/** Standard errors between two shares that are no accident, nearly always. */
+const Z_MIN = 3
 
 interface Figure {
   title: string
   of: (totals: Totals, period: Period) => number | null
   format: (value: number) => string
-  /** Whether more of it is worse. */
-  isWorse: boolean
+  /** Whether a change is for better or worse, as far as that can be told. */
+  judge: (before: Totals, after: Totals) => 'good' | 'bad' | ''
+}
+
+const never = (): '' => ''
+
+/** Longer is worse, where there are enough requests to say so. */
+const byTime =
+  (key: 'p50' | 'p95' | 'p99' | 'mean') =>
+  (before: Totals, after: Totals): 'good' | 'bad' | '' => {
+    const [was, is] = [before[key], after[key]]
+    if (was === null || is === null) return ''
+    const isFew = Math.min(before.timed, after.timed) < REQUESTS_MIN
+    if (isFew || Math.abs(is / was - 1) < NOTABLE) return ''
+    return is > was ? 'bad' : 'good'
+  }
+
+/** More errors are worse, where it is no accident: by the difference of two shares. */
+function byErrors(before: Totals, after: Totals): 'good' | 'bad' | '' {
+  const [n, m] = [before.requests, after.requests]
+  if (n === 0 || m === 0) return ''
+  const share = (before.failed + after.failed) / (n + m)
+  const error = Math.sqrt(share * (1 - share) * (1 / n + 1 / m))
+  const z = error === 0 ? 0 : (after.failed / m - before.failed / n) / error
+  return z > Z_MIN ? 'bad' : z < -Z_MIN ? 'good' : ''
 }
 
 const FIGURES: Figure[] = [
@@ -30,19 +57,19 @@ const FIGURES: Figure[] = [
     title: 'Requests / min',
     of: ({ requests }, { knownMinutes }) => (knownMinutes === 0 ? null : requests / knownMinutes),
     format: count,
-    isWorse: false,
+    judge: never,
   },
   {
     title: 'Errors',
     of: ({ requests, failed }) => (requests === 0 ? null : failed / requests),
     format: percent,
-    isWorse: true,
+    judge: byErrors,
   },
-  { title: 'p50', of: ({ p50 }) => p50, format: ms, isWorse: true },
-  { title: 'p95', of: ({ p95 }) => p95, format: ms, isWorse: true },
-  { title: 'p99', of: ({ p99 }) => p99, format: ms, isWorse: true },
-  { title: 'max', of: ({ max }) => max, format: ms, isWorse: true },
-  { title: 'mean', of: ({ mean }) => mean, format: ms, isWorse: true },
+  { title: 'p50', of: ({ p50 }) => p50, format: ms, judge: byTime('p50') },
+  { title: 'p95', of: ({ p95 }) => p95, format: ms, judge: byTime('p95') },
+  { title: 'p99', of: ({ p99 }) => p99, format: ms, judge: byTime('p99') },
+  { title: 'max', of: ({ max }) => max, format: ms, judge: never },
+  { title: 'mean', of: ({ mean }) => mean, format: ms, judge: byTime('mean') },
 ]
 
 export function comparePage(comparison: Comparison, state: CompareState): Page {
@@ -69,7 +96,7 @@ export function comparePage(comparison: Comparison, state: CompareState): Page {
     <tr><th scope="row">Requests</th><td class="number">${count(before.totals.requests)}</td><td class="number">${count(after.totals.requests)}</td><td></td></tr>
   </tbody>
 </table>
-<p class="hint">Percentiles are of all requests of a time merged, at most 1.083 % off nearest rank; max and mean are exact.</p>
+<p class="hint">Percentiles are of all requests of a time merged, at most 1.083 % off nearest rank; max and mean are exact. A change has a colour where it is 5 % or more, of 100 requests or more; that of errors, where it is hardly chance.</p>
 </section>
 <div id="panels"></div>
 </div>
@@ -88,21 +115,20 @@ const iso = (timeMs: number): string => new Date(timeMs).toISOString()
 const releaseHref = (path: string, release: Date | undefined, window: string): string =>
   `${path}/compare?${new URLSearchParams({ release: release?.toISOString() ?? '', window })}`
 
-function figureRow({ title, of, format, isWorse }: Figure, before: Period, after: Period): Html {
+function figureRow({ title, of, format, judge }: Figure, before: Period, after: Period): Html {
   const [was, is] = [of(before.totals, before), of(after.totals, after)]
   const text = (value: number | null): string => (value === null ? '–' : format(value))
-  return html`<tr><th scope="row">${title}</th><td class="number">${text(was)}</td><td class="number">${text(is)}</td><td class="number">${change(was, is, isWorse)}</td></tr>`
+  return html`<tr><th scope="row">${title}</th><td class="number">${text(was)}</td><td class="number">${text(is)}</td><td class="number">${change(was, is, judge(before.totals, after.totals))}</td></tr>`
 }
 
-function change(was: number | null, is: number | null, isWorse: boolean): Html | string {
+function change(was: number | null, is: number | null, kind: string): Html | string {
   if (was === null || is === null || was === is) return '–'
-  if (was === 0) return 'from 0'
+  if (was === 0) return html`<span class="${kind}">from 0</span>`
   const share = is / was - 1
   const words =
     share > 9
       ? `× ${count(Math.round(is / was))}`
       : `${share > 0 ? '+' : '−'}${(Math.abs(share) * 100).toFixed(1)} %`
-  const kind = !isWorse || Math.abs(share) < NOTABLE ? '' : share > 0 ? 'bad' : 'good'
   return html`<span class="${kind}">${words}</span>`
 }
 

@@ -21,6 +21,37 @@ export interface Page {
 
 export type Render = (c: Context<Env>, page: Page) => Html
 
+/** Stands where the body of a page comes, in a frame that is sent before it. */
+const BODY_PLACE = '<!--body-->'
+
+export type Frame = Pick<Page, 'title' | 'crumbs' | 'tools'>
+
+/**
+ * A page of which the frame is sent at once, so that the browser loads scripts and styles while
+ * PostgreSQL is asked for the rest.
+ * @param bodyOf must not fail: the answer was begun as a good one
+ */
+export function streamed(
+  c: Context<Env>,
+  render: Render,
+  frame: Frame,
+  bodyOf: () => Promise<Pick<Page, 'body' | 'data'>>,
+): Response {
+  const encoder = new TextEncoder()
+  const stream = new ReadableStream<Uint8Array>({
+    async start(controller) {
+      const whole = String(await render(c, { ...frame, body: raw(BODY_PLACE) }))
+      const [head = '', foot = ''] = whole.split(BODY_PLACE)
+      controller.enqueue(encoder.encode(head))
+      const { body, data } = await bodyOf()
+      const block = data === undefined ? '' : jsonBlock(data)
+      controller.enqueue(encoder.encode(`${await body}${block}${foot}`))
+      controller.close()
+    },
+  })
+  return c.body(stream, 200, { 'content-type': 'text/html; charset=UTF-8' })
+}
+
 /** The colours that a person chose; the system's else. Set by the scripts: no secret. */
 const THEMES: Record<string, string> = { light: 'light', dark: 'dark' }
 

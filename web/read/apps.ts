@@ -4,9 +4,9 @@ import type { Viewer } from '../access.ts'
 
 /** Rows of shelf.app_overview older than this are made anew. */
 const STALE_MS_MIN = 5000
-/** An app takes about 0.5 ms: so that takes a twentieth of a core at most. */
-const STALE_MS_PER_APP = 12
-/** A few apps are made in this time; more are made while the page shows what there was. */
+/** And than so many times what it took to make them: a twentieth of a core at most. */
+const STALE_TIMES = 20
+/** What is made in this time is worth waiting for; else the page shows what there was. */
 const PATIENCE_MS = 150
 
 export const SORT_NAMES = [
@@ -26,7 +26,7 @@ const SORTS: Record<Sort, string> = {
   app: 'app',
   requests: 'requests',
   p95: 'p95',
-  errors: 'failed::float8 / nullif(requests, 0)',
+  errors: 'failed::float8 / nullif(recent, 0)',
   memory: 'memory_share',
   deployed: 'deployed_at',
   completeness: 'completeness',
@@ -35,7 +35,10 @@ const SORTS: Record<Sort, string> = {
 
 export interface AppRow {
   app: string
+  /** Of the hour. */
   requests: number
+  /** Of its last 10 minutes, and so are failed, errorRate, p95 and memory. */
+  recent: number
   failed: number
   errorRate: number | null
   p95: number | null
@@ -78,8 +81,8 @@ export async function readApps(sql: Sql, viewer: Viewer, query: AppsQuery): Prom
       union select app from shelf.drains where revoked_at is null
       ${viewer.apps === null ? sql`` : sql`union select unnest(${viewer.apps}::text[])`}
     )
-    select app, coalesce(requests, 0) as requests, coalesce(failed, 0) as failed,
-      failed::float8 / nullif(requests, 0) as "errorRate", p95,
+    select app, coalesce(requests, 0) as requests, coalesce(recent, 0) as recent,
+      coalesce(failed, 0) as failed, failed::float8 / nullif(recent, 0) as "errorRate", p95,
       to_jsonb(coalesce(sparkline, '{}')) as sparkline, memory, memory_share as "memoryShare",
       deployed_at as "deployedAt", deploy, completeness, last_at as "lastAt",
       count(*) over () as total, (select max(refreshed_at) from shelf.app_overview) as "asOf",
@@ -106,19 +109,24 @@ export async function refreshApps(
   sql: Sql,
   inBackground: (work: Promise<unknown>) => void,
 ): Promise<void> {
-  const work = refresh(sql)
-  inBackground(work.catch(() => {}))
-  await Promise.race([work, new Promise((resolve) => setTimeout(resolve, PATIENCE_MS))])
-}
-
-async function refresh(sql: Sql): Promise<void> {
-  const [state] = await sql<{ isStale: boolean }[]>`
-    select coalesce(max(refreshed_at) < now() - interval '1 millisecond'
-      * greatest(${STALE_MS_MIN}::int, count(*) * ${STALE_MS_PER_APP}::int), true) as "isStale"
-    from shelf.app_overview`
-  // Up to the end of the current minute: what came a moment ago shows.
+  const [state] = await sql<{ isStale: boolean; isQuick: boolean }[]>`
+    select coalesce(clock_timestamp() > at + greatest(${STALE_TIMES} * took,
+        ${`${STALE_MS_MIN} ms`}::interval), true) as "isStale",
+      coalesce(took < ${`${PATIENCE_MS} ms`}::interval, true) as "isQuick"
+    from (
+      select max(refreshed_at) as at, max(refreshed_at) - max(started_at) as took
+      from shelf.app_overview
+    ) last`
   if (state?.isStale !== true) return
-  await sql`
+  const work = sql`
     select shelf.refresh_overview(
-      date_bin('1 minute', clock_timestamp(), '1970-01-01 00:00+00') + interval '1 minute')`
+      date_bin('1 minute', clock_timestamp(), '1970-01-01 00:00+00'))`
+  // Who waits for it no more has nobody to tell when it fails: the page says of when it is.
+  const settled = work.then(
+    () => {},
+    () => {},
+  )
+  inBackground(settled)
+  if (!state.isQuick) return
+  await Promise.race([settled, new Promise((resolve) => setTimeout(resolve, PATIENCE_MS))])
 }
