@@ -43,7 +43,8 @@ const compareQuery = z.object({
   window: z.enum(WINDOW_NAMES).default('30m'),
 })
 
-export function webApp(assets: readonly Asset[]): Hono<Env> {
+/** @param isPacking answers of the API as gzip, where the runtime does not */
+export function webApp(assets: readonly Asset[], { isPacking }: { isPacking: boolean }): Hono<Env> {
   const { url, routes } = openAssets(assets)
   const render = renderer({ url, routes })
   const page = (c: Context<Env>, content: Page) => c.html(render(c, content))
@@ -56,8 +57,8 @@ export function webApp(assets: readonly Asset[]): Hono<Env> {
   app.get('/robots.txt', (c) => c.text('User-agent: *\nDisallow: /\n'))
   app.route('/', signInRoutes(render))
   app.use(signedIn)
-  // What a page asks for again and again; proxies and Cloudflare pack what is not.
-  app.use('/api/*', compress())
+  // What a page asks for again and again; Cloudflare packs by itself.
+  if (isPacking) app.use('/api/*', compress())
   app.use('/apps/:app/*', appSeen)
   app.use('/api/apps/:app/*', appSeen)
 

@@ -3,8 +3,10 @@ import { connect, type Sql } from '../db/client.ts'
 import { webApp } from './app.ts'
 import { buildAssets } from './bundle.ts'
 
-/** A page asks for seven things at once; two pages at a time need not wait. */
-const CONNECTIONS_MAX = 10
+/** A page asks for six things at once. Few, as each has to learn the tables once. */
+const CONNECTIONS_MAX = 6
+/** They are kept for who comes back: a new one takes its time to learn the tables. */
+const IDLE_SECONDS = 900
 const STATEMENT_MS_MAX = '20s'
 /** No form has more than a token. */
 const BODY_BYTES_MAX = 64 * 1024
@@ -19,9 +21,10 @@ export async function serveWeb(
   databaseUrl: string,
   { hostname, port }: { hostname: string; port: number },
 ): Promise<WebServer> {
-  const app = webApp(await buildAssets())
+  const app = webApp(await buildAssets(), { isPacking: true })
   const sql: Sql = connect(databaseUrl, {
     max: CONNECTIONS_MAX,
+    idleSeconds: IDLE_SECONDS,
     settings: { application_name: 'shelf web', statement_timeout: STATEMENT_MS_MAX, jit: 'off' },
   })
   const server: Bun.Server<undefined> = Bun.serve({

@@ -16,7 +16,7 @@ interface Context {
 
 /** @param assets without their packed forms: Cloudflare packs */
 export function worker(assets: readonly Asset[]) {
-  const app = webApp(assets)
+  const app = webApp(assets, { isPacking: false })
   return {
     async fetch(request: Request, env: unknown, context: Context): Promise<Response> {
       const bindings = bindingsSchema.safeParse(env)

@@ -45,14 +45,12 @@ export class AppPage {
     this.listen()
     this.refreshLater()
     performance.mark('shelf-charts')
-    requestAnimationFrame(() =>
-      requestAnimationFrame(() => {
-        performance.mark('shelf-painted')
-        this.isPainted = true
-        this.addPanels(panelsOf(this.view, this.choices))
-        showMetrics(this.view, this.params)
-      }),
-    )
+    afterPaint(() => {
+      performance.mark('shelf-painted')
+      this.isPainted = true
+      this.addPanels(panelsOf(this.view, this.choices))
+      showMetrics(this.view, this.params)
+    })
   }
 
   recolour(): void {
@@ -91,10 +89,25 @@ export class AppPage {
           onCursor: (plot, i) => this.cursor(plot, i),
           onSelect: (since, until) => this.zoom(since, until),
           onKey: (event) => this.key(event),
+          isSwitched: (line) => this.switched.has(line),
+          onSwitch: (line) => this.onSwitch(line),
         }),
       )
     }
     this.choiceButtons()
+  }
+
+  /** Lines that were shown or hidden by hand. */
+  private get switched(): Set<string> {
+    return new Set((this.params.get('lines') ?? '').split(',').filter((line) => line !== ''))
+  }
+
+  private onSwitch(line: string): void {
+    const { switched } = this
+    if (!switched.delete(line)) switched.add(line)
+    if (switched.size === 0) this.params.delete('lines')
+    else this.params.set('lines', [...switched].join())
+    history.replaceState(null, '', this.url())
   }
 
   /** A button in the head of a chart, for what the URL keeps as `name=value`. */
@@ -267,7 +280,7 @@ export class AppPage {
     const loading = new AbortController()
     this.loading = loading
     const query = new URLSearchParams(this.params)
-    for (const name of ['by', 'tz', 'y']) query.delete(name)
+    for (const name of ['by', 'tz', 'y', 'lines']) query.delete(name)
     try {
       const response = await fetch(`/api${location.pathname}/view?${query}`, {
         signal: loading.signal,
@@ -354,6 +367,15 @@ export class AppPage {
     this.params.set('until', minute(to / 1000))
     void this.go(true)
   }
+}
+
+/** A frame is painted after its callbacks; a message comes after that. */
+function afterPaint(run: () => void): void {
+  requestAnimationFrame(() => {
+    const { port1, port2 } = new MessageChannel()
+    port1.onmessage = run
+    port2.postMessage(null)
+  })
 }
 
 const minute = (seconds: number): string =>

@@ -25,7 +25,7 @@ export async function showMetrics(view: View, params: URLSearchParams): Promise<
   loading?.abort()
   loading = new AbortController()
   const query = new URLSearchParams(params)
-  for (const name of ['by', 'tz', 'y']) query.delete(name)
+  for (const name of ['by', 'tz', 'y', 'lines']) query.delete(name)
   const section = byId('metrics')
   if (section === null) return
   try {

@@ -12,6 +12,13 @@ import { moment } from './time.ts'
 /** Rows of a table: the newest; all are in the CSV. */
 const TABLE_ROWS_MAX = 400
 
+export interface PanelEvents extends PlotEvents {
+  onKey(event: KeyboardEvent): void
+  /** Whether a line, `response-time.max`, is shown where it is hidden at first, or the reverse. */
+  isSwitched(line: string): boolean
+  onSwitch(line: string): void
+}
+
 export class Panel {
   readonly root: HTMLElement
   readonly plot: uPlot
@@ -28,9 +35,11 @@ export class Panel {
     private spec: PanelSpec,
     private view: View,
     target: HTMLElement,
-    events: PlotEvents & { onKey(event: KeyboardEvent): void },
+    private readonly events: PanelEvents,
   ) {
-    for (const { key, isHidden } of spec.lines) if (isHidden) this.hidden.add(key)
+    for (const { key, isHidden = false } of spec.lines) {
+      if (isHidden !== events.isSwitched(`${spec.id}.${key}`)) this.hidden.add(key)
+    }
     const tableButton = el(
       'button',
       {
@@ -190,6 +199,7 @@ export class Panel {
 
   private toggleLine(key: string, button: HTMLElement): void {
     if (!this.hidden.delete(key)) this.hidden.add(key)
+    this.events.onSwitch(`${this.spec.id}.${key}`)
     button.setAttribute('aria-pressed', String(!this.hidden.has(key)))
     this.plot.setData(this.data())
   }

@@ -80,18 +80,23 @@ export async function readApps(sql: Sql, viewer: Viewer, query: AppsQuery): Prom
       select app from shelf.app_overview
       union select app from shelf.drains where revoked_at is null
       ${viewer.apps === null ? sql`` : sql`union select unnest(${viewer.apps}::text[])`}
+    ),
+    -- Which, before what: the rest is made for the rows of the page alone.
+    page as (
+      select app, count(*) over () as total, row_number() over (order by ${order}) as place
+      from apps left join shelf.app_overview o using (app)
+      where app ilike ${pattern}
+        ${viewer.apps === null ? sql`` : sql`and app = any(${viewer.apps}::text[])`}
+      order by place
+      limit ${pageSize} offset ${(page - 1) * pageSize}
     )
     select app, coalesce(requests, 0) as requests, coalesce(recent, 0) as recent,
       coalesce(failed, 0) as failed, failed::float8 / nullif(recent, 0) as "errorRate", p95,
       to_jsonb(coalesce(sparkline, '{}')) as sparkline, memory, memory_share as "memoryShare",
-      deployed_at as "deployedAt", deploy, completeness, last_at as "lastAt",
-      count(*) over () as total, (select max(refreshed_at) from shelf.app_overview) as "asOf",
-      clock_timestamp() as now
-    from apps left join shelf.app_overview o using (app)
-    where app ilike ${pattern}
-      ${viewer.apps === null ? sql`` : sql`and app = any(${viewer.apps}::text[])`}
-    order by ${order}
-    limit ${pageSize} offset ${(page - 1) * pageSize}`
+      deployed_at as "deployedAt", deploy, completeness, last_at as "lastAt", total,
+      (select max(refreshed_at) from shelf.app_overview) as "asOf", clock_timestamp() as now
+    from page left join shelf.app_overview o using (app)
+    order by place`
   const [first] = rows
   return {
     apps: rows.map(({ total: _total, asOf: _asOf, now: _now, ...row }) => row),
