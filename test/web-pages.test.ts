@@ -257,7 +257,7 @@ suite('in Chromium', () => {
     await page.waitForURL(/release=/)
     const cells = await page.locator('.figures tr:has(th:text-is("p95")) td').allTextContents()
     expect(cells.slice(0, 2)).toEqual([ms(impact.p95_before), ms(impact.p95_after)])
-    expect(await page.locator('#panels canvas').count()).toBe(4)
+    expect(await page.locator('#panels canvas').count()).toBe(5)
     const chart = await page.locator('#panels canvas').first().boundingBox()
     expect(chart?.width).toBeGreaterThan(700)
     expect(await page.evaluate('document.documentElement.scrollWidth')).toBe(1440)

@@ -12,6 +12,7 @@ import { apiRoutes, appsQuery } from './api/api.ts'
 import { type Asset, openAssets } from './assets.ts'
 import { compareRelease, compareWeeks, WINDOW_NAMES } from './compare.ts'
 import type { Env } from './context.ts'
+import { inTime } from './deadline.ts'
 import { appFrame, appPage } from './pages/app.ts'
 import { appsPage } from './pages/apps.ts'
 import { comparePage } from './pages/compare.ts'
@@ -32,6 +33,9 @@ const RELEASES_MS = 30 * 86_400_000
  * character_not_in_repertoire: PostgreSQL has no text with a zero byte in it.
  */
 const REFUSALS = new Set(['22023', '22021'])
+
+/** query_canceled: it took longer than it may. */
+const STATEMENT_TIMEOUT = '57014'
 
 const stateQuery = z.object({
   process: z.string().max(64).optional(),
@@ -55,6 +59,7 @@ export function webApp(assets: readonly Asset[], { isPacking }: { isPacking: boo
   app.get('/healthz', (c) => c.text('ok'))
   app.get('/favicon.ico', (c) => c.redirect(url('icon.svg')))
   app.get('/robots.txt', (c) => c.text('User-agent: *\nDisallow: /\n'))
+  app.use(answered)
   app.route('/', signInRoutes(render))
   app.use(signedIn)
   // What a page asks for again and again; Cloudflare packs by itself.
@@ -80,7 +85,7 @@ export function webApp(assets: readonly Asset[], { isPacking }: { isPacking: boo
     const query = new URLSearchParams(new URL(c.req.url).search)
     return streamed(c, render, appFrame(name), async () => {
       try {
-        const view = await readView(c.env.sql, name, range, facts, process)
+        const view = await inTime(readView(c.env.sql, name, range, facts, process), c.env.reconnect)
         return appPage(view, { isUtc: tz === 'utc', query })
       } catch (error) {
         const { title, words } = problemOf(error)
@@ -136,6 +141,11 @@ export function webApp(assets: readonly Asset[], { isPacking }: { isPacking: boo
   return app
 }
 
+/** What comes later than the headers, as the body of a streamed page, has a deadline of its own. */
+const answered = createMiddleware<Env>(async (c, next) => {
+  await inTime(next(), c.env.reconnect)
+})
+
 /** Of an app that the viewer may not see, the answer is that of one that does not exist. */
 const appSeen = createMiddleware<Env>(async (c, next) => {
   const name = c.req.param('app') ?? ''
@@ -173,6 +183,10 @@ function problemOf(error: unknown): Problem {
     console.error(`web: PostgreSQL: ${message}`)
     const words = 'PostgreSQL can’t be reached. Numbers go on being collected meanwhile.'
     return { status: 503, title: 'No database', words }
+  }
+  if (code === STATEMENT_TIMEOUT) {
+    const words = 'This takes PostgreSQL too long. A shorter range may do.'
+    return { status: 503, title: 'Too slow', words }
   }
   console.error(error)
   const words = 'Something went wrong. The log of the dashboard says what.'

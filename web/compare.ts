@@ -3,6 +3,7 @@ import type { Sql } from '../db/client.ts'
 import { stepFor } from './range.ts'
 import { type RequestStep, readRequests, readTotals, type Totals } from './read/requests.ts'
 import { bucketsOf, type Span } from './read/span.ts'
+import { type LedgerStep, readLedger } from './read/truth.ts'
 import type { Column } from './view.ts'
 
 const MINUTE_MS = 60_000
@@ -20,8 +21,12 @@ export interface Period {
   sinceMs: number
   untilMs: number
   totals: Totals
+  /** 0 to 1, of the messages that were sent; null where it is not known. */
+  completeness: number | null
   /** Of it there is data, minutes, in whole steps. */
   knownMinutes: number
+  /** Where each step begins, seconds since 1970. */
+  time: number[]
   /** By step, from the period's beginning. */
   p50: Column
   p95: Column
@@ -49,7 +54,7 @@ export async function compareWeeks(
 ): Promise<Comparison> {
   const stepMs = stepFor(WEEK_MS, leastMs)
   const untilMs = Math.ceil(nowMs / stepMs) * stepMs
-  return await compare(sql, app, stepMs, nowMs, [
+  return await compare(sql, app, { stepMs, unitMs: stepMs }, nowMs, [
     { label: 'the week before', sinceMs: untilMs - 2 * WEEK_MS, untilMs: untilMs - WEEK_MS },
     { label: 'the last 7 days', sinceMs: untilMs - WEEK_MS, untilMs },
   ])
@@ -64,60 +69,85 @@ export async function compareRelease(
   nowMs: number,
   leastMs: number,
 ): Promise<Comparison> {
-  const spanMs = WINDOW_MINUTES[window] * MINUTE_MS
-  const stepMs = stepFor(spanMs, leastMs)
-  const minuteMs = Math.floor(releaseMs / MINUTE_MS) * MINUTE_MS
-  const afterMs = minuteMs + MINUTE_MS
-  return await compare(sql, app, stepMs, nowMs, [
-    { label: 'before', sinceMs: minuteMs - spanMs, untilMs: minuteMs },
+  // Of what is far back only coarser steps are kept: then it is the step in which it was logged.
+  const unitMs = Math.max(MINUTE_MS, leastMs)
+  const spanMs = Math.max(WINDOW_MINUTES[window] * MINUTE_MS, unitMs)
+  const startMs = Math.floor(releaseMs / unitMs) * unitMs
+  const afterMs = startMs + unitMs
+  return await compare(sql, app, { stepMs: stepFor(spanMs, unitMs), unitMs }, nowMs, [
+    { label: 'before', sinceMs: startMs - spanMs, untilMs: startMs },
     { label: 'after', sinceMs: afterMs, untilMs: afterMs + spanMs },
   ])
 }
 
 type Times = Pick<Period, 'label' | 'sinceMs' | 'untilMs'>
 
+interface Steps {
+  stepMs: number
+  /** Of a period that does not begin with a step. */
+  unitMs: number
+}
+
 async function compare(
   sql: Sql,
   app: string,
-  stepMs: number,
+  { stepMs, unitMs }: Steps,
   nowMs: number,
-  [first, second]: [Times, Times],
+  times: [Times, Times],
 ): Promise<Comparison> {
-  const [before, after] = await Promise.all([
-    readPeriod(sql, { app, stepMs, ...first }, first.label, nowMs),
-    readPeriod(sql, { app, stepMs, ...second }, second.label, nowMs),
-  ])
-  const steps = Math.round((first.untilMs - first.sinceMs) / stepMs)
-  const elapsed = Array.from({ length: steps }, (_, i) => (i * stepMs) / 1000)
-  return { app, stepMs, elapsed, before, after }
+  // Steps are counted from 1970. Both periods have the same ones, so that they lie over each other.
+  const isAligned = times.every(({ sinceMs }) => sinceMs % stepMs === 0)
+  const read = isAligned ? stepMs : unitMs
+  const [before, after] = await Promise.all(
+    times.map(({ label, ...span }) =>
+      readPeriod(sql, { app, stepMs: read, ...span }, label, nowMs),
+    ),
+  )
+  if (before === undefined || after === undefined) throw new Error('two periods are compared')
+  return { app, stepMs: read, elapsed: before.time.map((_, i) => (i * read) / 1000), before, after }
 }
 
 async function readPeriod(sql: Sql, span: Span, label: string, nowMs: number): Promise<Period> {
-  // Steps are counted from 1970: those of a period that begins within one are by the minute.
-  const isAligned = span.sinceMs % span.stepMs === 0
-  const read = isAligned ? span : { ...span, stepMs: MINUTE_MS }
-  const [rows, totals] = await Promise.all([
-    readRequests(sql, read, undefined),
-    readTotals(sql, read),
+  const [rows, totals, ledger] = await Promise.all([
+    readRequests(sql, span, undefined),
+    readTotals(sql, span),
+    readLedger(sql, span),
   ])
   const at = new Map(rows.map((row) => [row.bucket, row]))
-  const time = bucketsOf(read)
-  const column = (of: (row: RequestStep, i: number) => number | null): Column =>
-    time.map((bucket, i) => {
+  const known = new Set(rows.map(({ bucket }) => bucket))
+  for (const { bucket, received } of ledger) if (received > 0) known.add(bucket)
+  const time = bucketsOf(span)
+  const minutes = (bucket: number): number =>
+    Math.max(0.1, Math.min(span.stepMs, nowMs - bucket * 1000) / MINUTE_MS)
+  const column = (of: (row: RequestStep) => number | null): Column =>
+    time.map((bucket) => {
       const row = at.get(bucket)
-      return row === undefined ? null : of(row, i)
+      return row === undefined ? null : of(row)
     })
-  const minutes = (i: number): number =>
-    Math.max(0.1, Math.min(read.stepMs, nowMs - (time[i] ?? 0) * 1000) / MINUTE_MS)
   return {
     label,
     sinceMs: span.sinceMs,
     untilMs: span.untilMs,
     totals,
-    knownMinutes: time.reduce((sum, bucket, i) => sum + (at.has(bucket) ? minutes(i) : 0), 0),
+    completeness: completenessOf(ledger),
+    knownMinutes: time.reduce((sum, each) => sum + (known.has(each) ? minutes(each) : 0), 0),
+    time,
     p50: column(({ p50 }) => p50),
     p95: column(({ p95 }) => p95),
-    throughput: column(({ requests }, i) => requests / minutes(i)),
-    errors: column(({ requests, failed }) => failed / requests),
+    throughput: time.map((bucket) =>
+      known.has(bucket) ? (at.get(bucket)?.requests ?? 0) / minutes(bucket) : null,
+    ),
+    errors: column(({ requests, failed }) => (requests === 0 ? null : failed / requests)),
   }
+}
+
+/** As shelf.request_stats has it of one step; null where nothing is known, or not how much is missing. */
+function completenessOf(ledger: readonly LedgerStep[]): number | null {
+  if (ledger.some(({ isUnknown }) => isUnknown)) return null
+  let [read, sent] = [0, 0]
+  for (const { received, malformed, lostUpstream, lostHere } of ledger) {
+    read += received - malformed
+    sent += received + lostUpstream + lostHere
+  }
+  return sent === 0 ? null : read / sent
 }

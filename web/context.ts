@@ -11,6 +11,8 @@ export interface Env {
     peer: string
     /** Keeps the runtime alive until work is done that the answer does not wait for. */
     inBackground: (work: Promise<unknown>) => void
+    /** Lets go of connections that do not answer: the next request gets new ones. */
+    reconnect: () => void
   }
   Variables: {
     viewer: Viewer

@@ -7,7 +7,8 @@ import { buildAssets } from './bundle.ts'
 const CONNECTIONS_MAX = 6
 /** They are kept for who comes back: a new one takes its time to learn the tables. */
 const IDLE_SECONDS = 900
-const STATEMENT_MS_MAX = '20s'
+/** What takes longer has asked for too much; see deadline.ts for what does not answer at all. */
+const STATEMENT_MS_MAX = '12s'
 /** No form has more than a token. */
 const BODY_BYTES_MAX = 64 * 1024
 
@@ -22,27 +23,33 @@ export async function serveWeb(
   { hostname, port }: { hostname: string; port: number },
 ): Promise<WebServer> {
   const app = webApp(await buildAssets(), { isPacking: true })
-  const sql: Sql = connect(databaseUrl, {
-    max: CONNECTIONS_MAX,
-    idleSeconds: IDLE_SECONDS,
-    settings: { application_name: 'shelf web', statement_timeout: STATEMENT_MS_MAX, jit: 'off' },
-  })
+  const open = (): Sql =>
+    connect(databaseUrl, {
+      max: CONNECTIONS_MAX,
+      idleSeconds: IDLE_SECONDS,
+      settings: { application_name: 'shelf web', statement_timeout: STATEMENT_MS_MAX, jit: 'off' },
+    })
+  let pool = open()
   const server: Bun.Server<undefined> = Bun.serve({
     hostname,
     port,
     maxRequestBodySize: BODY_BYTES_MAX,
-    fetch: (request) =>
-      app.fetch(request, {
-        sql,
-        peer: server.requestIP(request)?.address ?? '',
-        inBackground: () => {},
-      }),
+    fetch: (request) => {
+      const sql = pool
+      const reconnect = (): void => {
+        if (pool !== sql) return
+        pool = open()
+        void sql.end({ timeout: 0 })
+      }
+      const peer = server.requestIP(request)?.address ?? ''
+      return app.fetch(request, { sql, peer, inBackground: () => {}, reconnect })
+    },
   })
   return {
     url: `http://${hostname}:${server.port}`,
     async stop() {
       await server.stop(true)
-      await sql.end({ timeout: 5 })
+      await pool.end({ timeout: 5 })
     },
   }
 }

@@ -52,7 +52,8 @@ export function signInRoutes(render: Render): Hono<Env> {
       const problem = `Too many tries. The next one is in ${waitSeconds} seconds.`
       return c.html(render(c, signInPage({ to: '/', problem })), 429)
     }
-    if (Number(c.req.header('content-length') ?? Number.NaN) > FORM_BYTES_MAX) {
+    // Browsers say how long a form is.
+    if (!(Number(c.req.header('content-length') ?? Number.NaN) <= FORM_BYTES_MAX)) {
       return c.text('too large', 413)
     }
     const form = await c.req.parseBody()
@@ -63,6 +64,7 @@ export function signInRoutes(render: Render): Hono<Env> {
       const problem = 'This token is not valid, or was revoked.'
       return c.html(render(c, signInPage({ to, problem })), 401)
     }
+    tries.giveBack(c.env.peer)
     setCookie(c, cookieName(c), token, {
       httpOnly: true,
       // Links from a chat lead to what they show; what changes something is no link.

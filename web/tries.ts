@@ -1,5 +1,5 @@
 /**
- * How many times an address may try to sign in. In memory, so per process, and per isolate on
+ * How many times an address may try to sign in in vain. In memory, so per process, and per isolate on
  * Cloudflare: tokens can't be guessed, it only keeps the database from being asked for nothing.
  */
 
@@ -24,5 +24,11 @@ export class Tries {
     const [oldest] = this.windows.keys()
     if (this.windows.size > ADDRESSES_MAX && oldest !== undefined) this.windows.delete(oldest)
     return window.tries <= TRIES_MAX ? 0 : Math.ceil((window.untilMs - nowMs) / 1000)
+  }
+
+  /** A try that was none: the token was valid. */
+  giveBack(address: string): void {
+    const window = this.windows.get(address)
+    if (window !== undefined) window.tries -= 1
   }
 }

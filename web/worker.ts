@@ -32,7 +32,8 @@ export function worker(assets: readonly Asset[]) {
         const inBackground = (work: Promise<unknown>): void => {
           background.push(work)
         }
-        return await app.fetch(request, { sql, peer, inBackground })
+        // The connection is of this request alone, and ends with it.
+        return await app.fetch(request, { sql, peer, inBackground, reconnect: () => {} })
       } finally {
         context.waitUntil(Promise.allSettled(background).then(() => sql.end({ timeout: 5 })))
       }

@@ -40,7 +40,7 @@ create table shelf.app_overview (
 );
 
 comment on table shelf.app_overview is
-  'A row of figures for each app, over the hour before as_of, or its last 10 minutes: what the list of apps is sorted by. Made by shelf.refresh_overview when somebody looks.';
+  'A row of figures for each app, over the hour before as_of, or its last 10 minutes: what the list of apps is sorted by. Kept by shelf.refresh_overview when somebody looks.';
 comment on column shelf.app_overview.app is 'The app.';
 comment on column shelf.app_overview.as_of is 'The end of the hour: a whole minute.';
 comment on column shelf.app_overview.started_at is 'When the work began that made this row.';
@@ -86,22 +86,16 @@ $$;
 comment on function shelf.apps_since(timestamp with time zone) is
   'The apps of which there are messages since the beginning of that UTC day, in order.';
 
-create function shelf.refresh_overview(until timestamp with time zone) returns integer
-language plpgsql
+create function shelf.overview(names text[], until timestamp with time zone)
+  returns setof shelf.app_overview
+language plpgsql stable
 set jit = off set work_mem = '64MB' as $$
 declare
   since constant timestamp with time zone := until - interval '1 hour';
-  refreshed integer;
 begin
-  -- Whoever comes second would do the same work again.
-  if not pg_try_advisory_xact_lock(hashtextextended('shelf.refresh_overview', 0)) then
-    return 0;
-  end if;
+  return query
   with recursive
-  apps as materialized (
-    select a as app from shelf.apps_since(since) a
-    union select o.app from shelf.app_overview o
-  ),
+  apps as materialized (select distinct a as app from unnest(names) a),
   -- The key has the process type before the minute: so each process type is looked for, not read for.
   processes (app, process) as (
     select a.app, (
@@ -162,12 +156,8 @@ begin
     ) m on m.app = l.app and m.bucket = b.minute
     group by l.app
   )
-  insert into shelf.app_overview as o (
-    app, as_of, requests, recent, failed, p95, sparkline, memory, memory_share, deployed_at, deploy,
-    completeness, last_at
-  )
   select
-    a.app, until, coalesce(t.requests, 0), coalesce(r.recent, 0), coalesce(r.failed, 0),
+    a.app, until, now(), clock_timestamp(), coalesce(t.requests, 0), coalesce(r.recent, 0), coalesce(r.failed, 0),
     ranks.p95, coalesce(s.sparkline, '{}'), memory.used, memory.share,
     coalesce(release.time, before.deployed_at), coalesce(release.name, before.deploy),
     case when not exists (
@@ -218,7 +208,27 @@ begin
     from shelf.releases r
     where r.app = a.app and r.time > coalesce(before.deployed_at, until - interval '30 days')
     order by r.time desc limit 1
-  ) release on true
+  ) release on true;
+end
+$$;
+
+comment on function shelf.overview(text[], timestamp with time zone) is
+  'The figures of these apps, over the hour before until, a whole minute. A deploy is looked for after the one that shelf.app_overview has.';
+
+create function shelf.refresh_overview(until timestamp with time zone) returns integer
+language plpgsql as $$
+declare
+  refreshed integer;
+begin
+  -- Whoever comes second would do the same work again.
+  if not pg_try_advisory_xact_lock(hashtextextended('shelf.refresh_overview', 0)) then
+    return 0;
+  end if;
+  insert into shelf.app_overview as o
+  select * from shelf.overview(array(
+    select a from shelf.apps_since(until - interval '1 hour') a
+    union select app from shelf.app_overview
+  ), until)
   on conflict (app) do update set
     as_of = excluded.as_of, started_at = excluded.started_at, refreshed_at = clock_timestamp(),
     requests = excluded.requests, recent = excluded.recent, failed = excluded.failed,

@@ -22,7 +22,14 @@ const listSchema = z
   .object({
     apps: z.array(appRow),
     total: z.number(),
-    asOf: z.iso.datetime().nullable().openapi({ description: 'the end of the hour' }),
+    asOf: z.iso
+      .datetime()
+      .nullable()
+      .openapi({ description: 'the end of the hour of the figures' }),
+    sortedAsOf: z.iso
+      .datetime()
+      .nullable()
+      .openapi({ description: 'the end of that of the order' }),
     nowMs: z.number(),
   })
   .openapi('Apps')
@@ -112,8 +119,7 @@ export function apiRoutes(): OpenAPIHono<Env> {
       finestStepMs(facts, sinceMs),
     )
     const { process } = rangeParams.parse(c.req.query())
-    const series = await readSeries(c.env.sql, { app: c.req.param('app'), ...range }, process)
-    return c.json({ series })
+    return c.json(await readSeries(c.env.sql, { app: c.req.param('app'), ...range }, process))
   })
 
   rowRoutes(api)

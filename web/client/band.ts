@@ -3,13 +3,19 @@
 import { count, percent } from '../pages/format.ts'
 import type { Loss } from '../read/truth.ts'
 import type { View } from '../view.ts'
+import { RIGHT_PX } from './axes.ts'
 import { colour } from './dom.ts'
-import { AXIS_PX, RIGHT_PX } from './plot.ts'
 import { between } from './time.ts'
 
 const BAND_PX = 5
 
-export function drawBand(canvas: HTMLCanvasElement, view: View, width: number): void {
+/** @param axisPx how far from its left the chart above begins */
+export function drawBand(
+  canvas: HTMLCanvasElement,
+  view: View,
+  width: number,
+  axisPx: number,
+): void {
   const ratio = devicePixelRatio
   canvas.width = width * ratio
   canvas.height = BAND_PX * ratio
@@ -18,7 +24,7 @@ export function drawBand(canvas: HTMLCanvasElement, view: View, width: number): 
   const context = canvas.getContext('2d')
   if (context === null) return
   const { time, stepMs, sinceMs, untilMs, completeness, isKnown, nowMs } = view
-  const scale = ((width - AXIS_PX - RIGHT_PX) * ratio) / ((untilMs - sinceMs) / 1000)
+  const scale = ((width - axisPx - RIGHT_PX) * ratio) / ((untilMs - sinceMs) / 1000)
   time.forEach((bucket, i) => {
     if (bucket > nowMs / 1000) return
     const share = completeness[i] ?? null
@@ -30,8 +36,10 @@ export function drawBand(canvas: HTMLCanvasElement, view: View, width: number): 
           ? 'band-part'
           : 'band-whole'
     context.fillStyle = colour(name)
-    const left = AXIS_PX * ratio + (bucket - sinceMs / 1000) * scale
-    context.fillRect(left, 0, Math.max(ratio, (stepMs / 1000) * scale), BAND_PX * ratio)
+    // Whole pixels, so that neighbours leave no seam.
+    const left = Math.round(axisPx * ratio + (bucket - sinceMs / 1000) * scale)
+    const right = Math.round(axisPx * ratio + (bucket + stepMs / 1000 - sinceMs / 1000) * scale)
+    context.fillRect(left, 0, Math.max(1, right - left), BAND_PX * ratio)
   })
 }
 
@@ -58,5 +66,6 @@ export function truthAt(view: View, i: number): string {
   const losses = view.losses.filter(({ since, until }) => since < to && until > from)
   const words = losses.map(lossWords).join('; ')
   const complete = share === null ? 'completeness not known' : `${percent(share)} complete`
-  return words === '' ? complete : `${complete}: ${words}`
+  const soFar = to > view.nowMs / 1000 ? ' so far' : ''
+  return `${complete}${soFar}${words === '' ? '' : `: ${words}`}`
 }

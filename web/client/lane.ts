@@ -2,8 +2,9 @@
 
 import type { Marker } from '../read/markers.ts'
 import type { View } from '../view.ts'
+import { AXIS_PX, RIGHT_PX } from './axes.ts'
 import { colour, el } from './dom.ts'
-import { AXIS_PX, markerColour, RIGHT_PX } from './plot.ts'
+import { markerColour } from './paint.ts'
 import { moment } from './time.ts'
 
 /** Room for the letters of a word beside a flag, and for a flag alone, px. */

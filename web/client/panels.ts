@@ -2,6 +2,7 @@
 import { RELATIVE_ERROR_MAX } from '../../core/histogram.ts'
 import { bytes, count, ms, percent, short } from '../pages/format.ts'
 import type { Column, View } from '../view.ts'
+import { heatTable } from './heat.ts'
 
 export interface Line {
   key: string
@@ -25,6 +26,12 @@ export interface PanelSpec {
   isLog?: boolean
   /** Steps of its axis are powers of 2, as its units are. */
   isBinary?: boolean
+  /** One of many, side by side. */
+  isSmall?: boolean
+  /** Another look at the same, which the URL keeps as `name=value`. */
+  choice?: { words: string; name: string; value: string; isChosen: boolean }
+  /** What its table has beside the lines. */
+  tableColumns?: { label: string; values: Column; format: (value: number) => string }[]
   format: (value: number) => string
   lines: Line[]
 }
@@ -39,6 +46,9 @@ const CLASSES: Record<string, [string, string]> = {
   '5': ['5xx', 's5'],
   n: ['no status', 's0'],
 }
+
+/** Codes of one class follow each other in these. */
+const SHADES = ['', '-light', '-deep']
 
 /** How a person wants it; in the URL. */
 export interface Choices {
@@ -73,6 +83,7 @@ function responseTime({ requests }: View, isLog: boolean): PanelSpec {
     about: 'service time, by nearest rank from merged histograms',
     kind: 'lines',
     isLog,
+    choice: { words: 'Log scale', name: 'y', value: 'log', isChosen: isLog },
     format: ms,
     lines: [
       line('p50'),
@@ -90,7 +101,7 @@ function responseTime({ requests }: View, isLog: boolean): PanelSpec {
   }
 }
 
-function heat({ requests }: View): PanelSpec {
+function heat({ requests, heat }: View): PanelSpec {
   return {
     id: 'distribution',
     title: 'Distribution',
@@ -103,6 +114,11 @@ function heat({ requests }: View): PanelSpec {
       colour: 'heat-line',
       values: requests[key],
       isDashed: key === 'p99',
+    })),
+    tableColumns: heatTable(heat).map(({ from, to, counts }) => ({
+      label: from === 0 ? `up to ${ms(to)}` : `${ms(from)} – ${ms(to)}`,
+      values: counts,
+      format: count,
     })),
   }
 }
@@ -121,8 +137,11 @@ function throughput(view: View, isByCode: boolean): PanelSpec {
   const groups = Map.groupBy(Object.keys(view.status), (code) =>
     isByCode ? code : (code[0] ?? ''),
   )
+  const shades = new Map<string, number>()
   const lines = [...groups].map(([group, codes]): Line => {
-    const [label, colour] = CLASSES[group[0] ?? ''] ?? [group, 's0']
+    const [label, first] = CLASSES[group[0] ?? ''] ?? [group, 's0']
+    const shade = shades.get(first) ?? 0
+    shades.set(first, shade + 1)
     const sum = view.time.map((_, i) => {
       const values = codes.map((code) => view.status[code]?.[i] ?? null)
       return values[0] === null ? null : values.reduce<number>((total, n) => total + (n ?? 0), 0)
@@ -130,7 +149,7 @@ function throughput(view: View, isByCode: boolean): PanelSpec {
     return {
       key: group,
       label: isByCode && group !== 'none' ? group : label,
-      colour,
+      colour: `${first}${SHADES[shade % SHADES.length]}`,
       values: perMinute(sum, view.seconds),
       note: (i) => (sum[i] === null || sum[i] === undefined ? '' : `${count(sum[i])} in all`),
     }
@@ -140,6 +159,7 @@ function throughput(view: View, isByCode: boolean): PanelSpec {
     title: 'Throughput',
     about: `requests a minute, by ${isByCode ? 'status' : 'class of status'}`,
     kind: 'stack',
+    choice: { words: 'By code', name: 'by', value: 'code', isChosen: isByCode },
     format: (value) => `${count(Number(short(value).replaceAll(',', '')))} / min`,
     lines,
   }
@@ -156,12 +176,16 @@ function errors({ errors }: View): PanelSpec {
     about: 'of the platform: H router, R dyno, L logging',
     kind: 'strip',
     format: count,
-    lines: sorted.map(({ code, level, counts }) => ({
-      key: code,
-      label: code,
-      colour: level,
-      values: counts,
-    })),
+    lines: sorted.map(({ code, level, counts }) => {
+      const all = counts.reduce<number>((sum, n) => sum + (n ?? 0), 0)
+      return {
+        key: code,
+        label: code,
+        colour: level,
+        values: counts,
+        note: () => `of ${count(all)}`,
+      }
+    }),
   }
 }
 

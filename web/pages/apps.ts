@@ -40,7 +40,7 @@ export function appsPage(list: AppList, query: AppsQuery): Page {
       <input type="hidden" name="sort" value="${query.sort}"><input type="hidden" name="order" value="${query.isDescending ? 'desc' : 'asc'}">
       <input type="search" name="q" value="${query.search}" placeholder="Search" aria-label="Search apps by name" id="search">
     </form>
-    <p class="muted as-of">${list.asOf === null ? '' : html`the last hour, as of ${time(list.asOf)}`}</p>
+    <p class="muted as-of">${asOf(list)}</p>
   </div>
   <div class="scroll" tabindex="0" role="region" aria-label="Table of apps">
   <table class="list" id="apps">
@@ -54,6 +54,13 @@ export function appsPage(list: AppList, query: AppsQuery): Page {
   }
 }
 
+/** Of when the figures are; and the order, where that is of another minute. */
+function asOf({ asOf, sortedAsOf }: AppList): Html | '' {
+  if (asOf === null) return ''
+  const isSorted = sortedAsOf === null || asOf.getTime() - sortedAsOf.getTime() <= 60_000
+  return html`the hour until ${time(asOf)}${isSorted ? '' : html`, in the order of ${time(sortedAsOf)}`}`
+}
+
 function heading({ sort, title, isText, hint }: (typeof COLUMNS)[number], query: AppsQuery): Html {
   const isSorted = query.sort === sort
   const order = isSorted ? (query.isDescending ? 'asc' : 'desc') : isText ? 'asc' : 'desc'
@@ -65,12 +72,12 @@ function row(app: AppRow, nowMs: number): Html {
   const { lastAt, deployedAt } = app
   const silentSeconds = lastAt === null ? null : (nowMs - lastAt.getTime()) / 1000
   return html`<tr>
-<th scope="row"><a href="/apps/${encodeURIComponent(app.app)}">${app.app}</a></th>
+<th scope="row" class="cut" title="${app.app}"><a href="/apps/${encodeURIComponent(app.app)}">${app.app}</a></th>
 <td class="number">${sparkline(app.sparkline)}<span class="value">${rate(app)}</span></td>
 <td class="number">${app.p95 === null ? '–' : ms(app.p95)}</td>
 <td class="number ${app.errorRate === null ? '' : app.errorRate >= 0.01 ? 'bad' : app.errorRate >= 0.001 ? 'warn' : ''}">${app.errorRate === null ? '–' : percent(app.errorRate)}</td>
 <td class="number ${(app.memoryShare ?? 0) > 1 ? 'bad' : (app.memoryShare ?? 0) > 0.9 ? 'warn' : ''}">${memory(app)}</td>
-<td class="number">${deployedAt === null ? '–' : html`${app.deploy} <span class="muted">${ago(nowMs, deployedAt)}</span>`}</td>
+<td class="number">${deployedAt === null ? '–' : html`<span class="cut" title="${app.deploy ?? ''}">${app.deploy ?? ''}</span> <span class="muted">${ago(nowMs, deployedAt)}</span>`}</td>
 <td class="number ${app.completeness !== null && app.completeness < 1 ? 'warn' : ''}">${app.completeness === null ? '–' : percent(app.completeness)}</td>
 <td class="number ${silentSeconds !== null && silentSeconds > 300 ? 'bad' : ''}">${silentSeconds === null ? 'never' : silentSeconds < 90 ? 'now' : html`${age(silentSeconds)} ago`}</td>
 </tr>`

@@ -94,6 +94,7 @@ export function comparePage(comparison: Comparison, state: CompareState): Page {
   <thead><tr><th scope="col"></th>${[before, after].map(({ label, sinceMs, untilMs }) => html`<th scope="col" class="number">${label}<br><time class="muted" datetime="${iso(sinceMs)}" data-until="${iso(untilMs)}">${iso(sinceMs).slice(0, 16).replace('T', ' ')}</time></th>`)}<th scope="col" class="number">Change</th></tr></thead>
   <tbody>${FIGURES.map((figure) => figureRow(figure, before, after))}
     <tr><th scope="row">Requests</th><td class="number">${count(before.totals.requests)}</td><td class="number">${count(after.totals.requests)}</td><td></td></tr>
+    <tr><th scope="row">Complete</th>${[before, after].map(({ completeness }) => html`<td class="number ${completeness !== null && completeness < 1 ? 'warn' : ''}">${completeness === null ? 'not known' : percent(completeness)}</td>`)}<td></td></tr>
   </tbody>
 </table>
 <p class="hint">Percentiles are of all requests of a time merged, at most 1.083 % off nearest rank; max and mean are exact. A change has a colour where it is 5 % or more, of 100 requests or more; that of errors, where it is hardly chance.</p>
@@ -132,6 +133,12 @@ function change(was: number | null, is: number | null, kind: string): Html | str
   return html`<span class="${kind}">${words}</span>`
 }
 
+/** `deploy 1a2b3c4`: what is not said already. */
+const nameOf = ({ kind, version, text }: ReleaseImpact): string =>
+  [version === null ? '' : kind, text === version ? '' : text]
+    .filter((part) => part !== '')
+    .join(' ')
+
 function releaseList(path: string, { releases, release }: CompareState): Html {
   if (releases.length === 0) return html`<p class="muted">No release in the last 30 days.</p>`
   return html`<section class="releases" aria-labelledby="releases-title">
@@ -143,7 +150,7 @@ function releaseList(path: string, { releases, release }: CompareState): Html {
     (
       each,
     ) => html`<tr ${each.time.getTime() === release?.getTime() ? html`aria-current="true"` : ''}>
-<th scope="row"><a href="${releaseHref(path, each.time, '30m')}">${each.version ?? each.kind}</a> <span class="muted">${each.kind} ${each.text === each.version ? '' : each.text}</span></th>
+<th scope="row" class="cut" title="${each.text}"><a href="${releaseHref(path, each.time, '30m')}">${each.version ?? each.kind}</a> <span class="muted">${nameOf(each)}</span></th>
 <td><time datetime="${each.time.toISOString()}">${each.time.toISOString().slice(0, 16).replace('T', ' ')} UTC</time></td>
 <td class="number">${each.p95_before === null ? '–' : ms(each.p95_before)}</td><td class="number">${each.p95_after === null ? '–' : ms(each.p95_after)}</td>
 <td class="number">${each.error_rate_before === null ? '–' : percent(each.error_rate_before)}</td><td class="number">${each.error_rate_after === null ? '–' : percent(each.error_rate_after)}</td>

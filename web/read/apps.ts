@@ -1,4 +1,7 @@
-/** The list of apps, from shelf.app_overview, which is made anew when somebody looks. */
+/**
+ * The list of apps. What it is sorted by is kept in shelf.app_overview, which is made anew when
+ * somebody looks; the figures of the apps of a page are made for that page.
+ */
 import type { Sql } from '../../db/client.ts'
 import type { Viewer } from '../access.ts'
 
@@ -8,6 +11,11 @@ const STALE_MS_MIN = 5000
 const STALE_TIMES = 20
 /** What is made in this time is worth waiting for; else the page shows what there was. */
 const PATIENCE_MS = 150
+const REFRESH_MS_MAX = 120_000
+
+/** The last whole minute, of which all is in the tables: they are seconds behind. */
+const lastMinute = (sql: Sql) => sql`
+  date_bin('1 minute', clock_timestamp() - interval '5 seconds', '1970-01-01 00:00+00')`
 
 export const SORT_NAMES = [
   'app',
@@ -64,8 +72,10 @@ export interface AppList {
   apps: AppRow[]
   /** How many match. */
   total: number
-  /** When their figures were made, of the hour before; null: none were made yet. */
+  /** Their figures are of the hour before; null: there are none. */
   asOf: Date | null
+  /** The order is by those of the hour before; null: none were made yet. */
+  sortedAsOf: Date | null
   nowMs: number
 }
 
@@ -75,7 +85,7 @@ export async function readApps(sql: Sql, viewer: Viewer, query: AppsQuery): Prom
   // Escaped, so that a search for a_b is one for a_b.
   const pattern = `%${search.replace(/[\\%_]/g, '\\$&')}%`
   const order = sql.unsafe(`${SORTS[sort]} ${isDescending ? 'desc' : 'asc'} nulls last, app`)
-  const rows = await sql<(AppRow & { total: number; asOf: Date | null; now: Date })[]>`
+  const rows = await sql<(AppRow & Omit<AppList, 'apps' | 'nowMs'> & { now: Date })[]>`
     with apps as (
       select app from shelf.app_overview
       union select app from shelf.drains where revoked_at is null
@@ -90,18 +100,22 @@ export async function readApps(sql: Sql, viewer: Viewer, query: AppsQuery): Prom
       order by place
       limit ${pageSize} offset ${(page - 1) * pageSize}
     )
+    -- The order is that of the table; the figures are made now.
     select app, coalesce(requests, 0) as requests, coalesce(recent, 0) as recent,
       coalesce(failed, 0) as failed, failed::float8 / nullif(recent, 0) as "errorRate", p95,
       to_jsonb(coalesce(sparkline, '{}')) as sparkline, memory, memory_share as "memoryShare",
       deployed_at as "deployedAt", deploy, completeness, last_at as "lastAt", total,
-      (select max(refreshed_at) from shelf.app_overview) as "asOf", clock_timestamp() as now
-    from page left join shelf.app_overview o using (app)
+      ${lastMinute(sql)} as "asOf", (select max(as_of) from shelf.app_overview) as "sortedAsOf",
+      clock_timestamp() as now
+    from page
+    left join shelf.overview(array(select app from page), ${lastMinute(sql)}) o using (app)
     order by place`
   const [first] = rows
   return {
-    apps: rows.map(({ total: _total, asOf: _asOf, now: _now, ...row }) => row),
+    apps: rows.map(({ total, asOf, sortedAsOf, now, ...row }) => row),
     total: first?.total ?? 0,
     asOf: first?.asOf ?? null,
+    sortedAsOf: first?.sortedAsOf ?? null,
     nowMs: first?.now.getTime() ?? Date.now(),
   }
 }
@@ -123,9 +137,11 @@ export async function refreshApps(
       from shelf.app_overview
     ) last`
   if (state?.isStale !== true) return
-  const work = sql`
-    select shelf.refresh_overview(
-      date_bin('1 minute', clock_timestamp(), '1970-01-01 00:00+00'))`
+  const work = sql.begin(async (transaction) => {
+    // Of thousands of busy apps it takes longer than anybody waits for a page.
+    await transaction`set local statement_timeout = ${sql.unsafe(`'${REFRESH_MS_MAX} ms'`)}`
+    await transaction`select shelf.refresh_overview(${lastMinute(sql)})`
+  })
   // Who waits for it no more has nobody to tell when it fails: the page says of when it is.
   const settled = work.then(
     () => {},

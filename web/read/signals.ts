@@ -62,14 +62,14 @@ export interface Series {
   highs: number[]
 }
 
-/** All of them, by name; at most 80. */
+/** All of them, by name; `isCut`: these are the first 80. */
 export async function readSeries(
   sql: Sql,
   span: Span,
   process: string | undefined,
-): Promise<Series[]> {
+): Promise<{ series: Series[]; isCut: boolean }> {
   const app = sql`array[${span.app}], null::text[], ${times(sql, span)}`
-  return await sql<Series[]>`
+  const found = await sql<Series[]>`
     select kind, process, name, source, array_agg(bucket order by bucket) as buckets,
       array_agg(value order by bucket) as values,
       coalesce(array_agg(high order by bucket) filter (where high is not null), '{}') as highs
@@ -89,5 +89,6 @@ export async function readSeries(
     ) all_kinds
     group by 1, 2, 3, 4
     order by name, process, source, kind
-    limit ${SERIES_MAX}`
+    limit ${SERIES_MAX + 1}`
+  return { series: found.slice(0, SERIES_MAX), isCut: found.length > SERIES_MAX }
 }
