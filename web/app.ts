@@ -12,7 +12,7 @@ import { apiRoutes, appsQuery } from './api/api.ts'
 import { type Asset, openAssets } from './assets.ts'
 import { compareRelease, compareWeeks, WINDOW_NAMES } from './compare.ts'
 import type { Env } from './context.ts'
-import { inTime } from './deadline.ts'
+import { inTime, SILENT_MS_MAX } from './deadline.ts'
 import { appFrame, appPage } from './pages/app.ts'
 import { appsPage } from './pages/apps.ts'
 import { comparePage } from './pages/compare.ts'
@@ -47,8 +47,17 @@ const compareQuery = z.object({
   window: z.enum(WINDOW_NAMES).default('30m'),
 })
 
-/** @param isPacking answers of the API as gzip, where the runtime does not */
-export function webApp(assets: readonly Asset[], { isPacking }: { isPacking: boolean }): Hono<Env> {
+export interface WebOptions {
+  /** Whether answers of the API are packed here, as the runtime does not. */
+  isPacking: boolean
+  /** How long PostgreSQL may be silent, ms. Default 15 s. */
+  silentMs?: number
+}
+
+export function webApp(
+  assets: readonly Asset[],
+  { isPacking, silentMs = SILENT_MS_MAX }: WebOptions,
+): Hono<Env> {
   const { url, routes } = openAssets(assets)
   const render = renderer({ url, routes })
   const page = (c: Context<Env>, content: Page) => c.html(render(c, content))
@@ -59,7 +68,8 @@ export function webApp(assets: readonly Asset[], { isPacking }: { isPacking: boo
   app.get('/healthz', (c) => c.text('ok'))
   app.get('/favicon.ico', (c) => c.redirect(url('icon.svg')))
   app.get('/robots.txt', (c) => c.text('User-agent: *\nDisallow: /\n'))
-  app.use(answered)
+  // What comes after the headers, as the body of a streamed page, has a deadline of its own.
+  app.use(async (c, next) => inTime(next(), c.env.reconnect, silentMs))
   app.route('/', signInRoutes(render))
   app.use(signedIn)
   // What a page asks for again and again; Cloudflare packs by itself.
@@ -85,7 +95,11 @@ export function webApp(assets: readonly Asset[], { isPacking }: { isPacking: boo
     const query = new URLSearchParams(new URL(c.req.url).search)
     return streamed(c, render, appFrame(name), async () => {
       try {
-        const view = await inTime(readView(c.env.sql, name, range, facts, process), c.env.reconnect)
+        const view = await inTime(
+          readView(c.env.sql, name, range, facts, process),
+          c.env.reconnect,
+          silentMs,
+        )
         return appPage(view, { isUtc: tz === 'utc', query })
       } catch (error) {
         const { title, words } = problemOf(error)
@@ -141,11 +155,6 @@ export function webApp(assets: readonly Asset[], { isPacking }: { isPacking: boo
   return app
 }
 
-/** What comes later than the headers, as the body of a streamed page, has a deadline of its own. */
-const answered = createMiddleware<Env>(async (c, next) => {
-  await inTime(next(), c.env.reconnect)
-})
-
 /** Of an app that the viewer may not see, the answer is that of one that does not exist. */
 const appSeen = createMiddleware<Env>(async (c, next) => {
   const name = c.req.param('app') ?? ''
@@ -171,7 +180,11 @@ interface Problem {
 /** What to say of an error. What a viewer can't mend goes to the log. */
 function problemOf(error: unknown): Problem {
   if (error instanceof z.ZodError) {
-    return { status: 400, title: 'Not understood', words: z.prettifyError(error) }
+    return {
+      status: 400,
+      title: 'Not understood',
+      words: z.prettifyError(error).replace(/^✖ /gm, ''),
+    }
   }
   const code = error instanceof Error && 'code' in error ? String(error.code) : ''
   const message = error instanceof Error ? error.message : String(error)

@@ -1,7 +1,7 @@
 /** What PostgreSQL does not answer in time: it hangs, or the way to it does. */
 
 /** Longer than any statement may take, shorter than a page waits for its answer. */
-export const ANSWER_MS_MAX = 15_000
+export const SILENT_MS_MAX = 15_000
 
 /** Has the code that a socket would have. */
 class NoAnswer extends Error {
@@ -15,7 +15,7 @@ class NoAnswer extends Error {
 export async function inTime<Result>(
   work: Promise<Result>,
   onSilence: () => void,
-  afterMs = ANSWER_MS_MAX,
+  afterMs: number,
 ): Promise<Result> {
   let timer: ReturnType<typeof setTimeout> | undefined
   const silence = new Promise<never>((_, reject) => {

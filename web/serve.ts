@@ -20,9 +20,9 @@ export interface WebServer {
 /** @throws Error where it can't listen, or the scripts can't be bundled */
 export async function serveWeb(
   databaseUrl: string,
-  { hostname, port }: { hostname: string; port: number },
+  { hostname, port, silentMs }: { hostname: string; port: number; silentMs?: number },
 ): Promise<WebServer> {
-  const app = webApp(await buildAssets(), { isPacking: true })
+  const app = webApp(await buildAssets(), { isPacking: true, ...(silentMs ? { silentMs } : {}) })
   const open = (): Sql =>
     connect(databaseUrl, {
       max: CONNECTIONS_MAX,

@@ -71,7 +71,11 @@ function valueAxis(context: PlotContext): uPlot.Axis {
   }
   return {
     ...axis,
-    values: (_plot, splits) => splits.map((value) => (value === null ? '' : format(value))),
+    values: (_plot, splits) => {
+      // Without any value there is no scale either.
+      const isEmpty = !context.view().isKnown.includes(true)
+      return splits.map((value) => (value === null || isEmpty ? '' : format(value)))
+    },
   }
 }
 

@@ -52,16 +52,18 @@ function over(
     head: 'After',
     x: elapsed,
     ...pair,
-    formatX: passed,
+    formatX: (x) => passed(x, elapsed.at(-1) ?? 0),
     isDistribution: false,
     format,
     table: { names: elapsed.map(exactly), ...pair },
   }
 }
 
-function passed(seconds: number): string {
-  if (seconds >= 86_400) return `day ${Math.floor(seconds / 86_400) + 1}`
-  return seconds >= 3600 ? `${Math.floor(seconds / 3600)} h` : `${Math.floor(seconds / 60)} min`
+function passed(seconds: number, ofSeconds: number): string {
+  if (ofSeconds >= 2 * 86_400) return `day ${Math.floor(seconds / 86_400) + 1}`
+  return ofSeconds >= 4 * 3600 || seconds >= 3600
+    ? `${Math.floor(seconds / 3600)} h`
+    : `${Math.floor(seconds / 60)} min`
 }
 
 function exactly(seconds: number): string {

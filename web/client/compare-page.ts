@@ -12,7 +12,7 @@ const HEIGHT_PX = 150
 /** Of a panel, both sides, with its border. */
 const PADDING_PX = 26
 /** Steps of the axis, seconds: as people divide time. */
-const STEPS_SECONDS = [60, 300, 600, 1800, 3600, 4 * 3600, 12 * 3600, 86_400]
+const STEPS_SECONDS = [60, 300, 600, 1800, 3600, 4 * 3600, 12 * 3600, 86_400, 2 * 86_400]
 
 export interface CompareData {
   page: 'compare'

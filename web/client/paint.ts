@@ -10,8 +10,18 @@ import type { PlotContext } from './plot.ts'
 /** Under the lines of a chart. */
 export function drawUnder(plot: uPlot, context: PlotContext): void {
   const { kind, lines } = context.spec()
+  if (!context.view().isKnown.includes(true)) drawNothing(plot)
   if (kind === 'heat') drawHeat(plot, context.view())
   if (kind === 'strip') drawStrip(plot, context.view(), lines)
+}
+
+function drawNothing({ ctx, bbox }: uPlot): void {
+  ctx.save()
+  ctx.fillStyle = colour('muted')
+  ctx.font = `${12 * devicePixelRatio}px system-ui, sans-serif`
+  ctx.textAlign = 'center'
+  ctx.fillText('No data in this range', bbox.left + bbox.width / 2, bbox.top + bbox.height / 2)
+  ctx.restore()
 }
 
 function drawHeat(plot: uPlot, { time, heat, stepMs }: View): void {

@@ -1,4 +1,8 @@
 /** Times as the person wants them, of this place or UTC. */
+const YEAR_SECONDS = 31_536_000
+/** Nobody wants the clock of a range longer than this. */
+const DAYS_ONLY_SECONDS = 14 * 86_400
+
 let isUtc = false
 
 export function useUtc(utc: boolean): void {
@@ -32,12 +36,24 @@ export const dateOf = (seconds: number): string =>
 /** `Mon, 23 Nov 14:02` */
 export const moment = (seconds: number): string => `${dateOf(seconds)} ${clock(seconds)}`
 
-/** `Mon, 23 Nov 14:02–14:05`; of whole days only the days. */
+/** With the year where it is long ago. */
+const day = (seconds: number): string =>
+  Math.abs(Date.now() / 1000 - seconds) < YEAR_SECONDS / 2
+    ? dateOf(seconds)
+    : format(seconds, { day: 'numeric', month: 'short', year: 'numeric' })
+
+/** `Mon, 23 Nov 14:02–14:05`; of many days only the days. */
 export function between(since: number, until: number): string {
-  if (until - since >= 86_400) return `${dateOf(since)} – ${dateOf(until - 1)}`
-  const end = dateOf(since) === dateOf(until) ? clock(until) : moment(until)
-  return `${moment(since)}–${end}`
+  if (until - since >= DAYS_ONLY_SECONDS || (isMidnight(since) && isMidnight(until))) {
+    const [first, last] = [day(since), day(until - 1)]
+    return first === last ? first : `${first} – ${last}`
+  }
+  return dateOf(since) === dateOf(until)
+    ? `${moment(since)}–${clock(until)}`
+    : `${moment(since)} – ${moment(until)}`
 }
+
+const isMidnight = (seconds: number): boolean => clock(seconds) === '00:00'
 
 /** For the axis: days where a day begins, else the clock. */
 export function tick(seconds: number, spanSeconds: number): string {

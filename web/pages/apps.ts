@@ -26,7 +26,9 @@ const SPARK_HEIGHT = 24
 export function appsPage(list: AppList, query: AppsQuery): Page {
   const hasData = list.apps.some(({ lastAt }) => lastAt !== null)
   if (!hasData && query.search === '' && query.page === 1) {
-    return { title: 'Get started', body: startBody(), data: { page: 'start', app: null } }
+    const [only, ...others] = list.apps
+    const name = others.length === 0 ? only?.app : undefined
+    return { title: 'Get started', body: startBody(name), data: { page: 'start', app: null } }
   }
   const pages = Math.max(1, Math.ceil(list.total / query.pageSize))
   return {
