@@ -37,6 +37,9 @@ const REFUSALS = new Set(['22023', '22021'])
 /** query_canceled: it took longer than it may. */
 const STATEMENT_TIMEOUT = '57014'
 
+/** What is asked for again and again, or large. */
+const PACKED = ['/', '/apps/:app/compare', '/api/*']
+
 const stateQuery = z.object({
   process: z.string().max(64).optional(),
   tz: z.enum(['utc', 'local']).optional(),
@@ -72,8 +75,8 @@ export function webApp(
   app.use(async (c, next) => inTime(next(), c.env.reconnect, silentMs))
   app.route('/', signInRoutes(render))
   app.use(signedIn)
-  // What a page asks for again and again; Cloudflare packs by itself.
-  if (isPacking) app.use('/api/*', compress())
+  // Cloudflare packs by itself. A page that is streamed is not packed: its head would wait.
+  if (isPacking) for (const path of PACKED) app.use(path, compress())
   app.use('/apps/:app/*', appSeen)
   app.use('/api/apps/:app/*', appSeen)
 
