@@ -26,7 +26,7 @@ describe.skipIf(CHROMIUM === undefined)('a first start', () => {
         'heroku drains:add "$(npm run -s shelf -- drain add my-app)"',
       )
       const demo = shelf(['demo', '--rate', '50'], env)
-      await page.waitForURL(/\/apps\/demo\?range=2h/, { timeout: 60_000 })
+      await page.waitForURL(/\/apps\/demo\?range=30m/, { timeout: 60_000 })
       await page.waitForSelector('#throughput canvas')
       // More requests come while one looks.
       const first = await page.textContent('#throughput [data-line="2"]')

@@ -142,10 +142,15 @@ suite('in Chromium', () => {
     await page.mouse.move(5, 5)
     await page.waitForSelector('#readout:has-text("steps of 60 s")')
     const url = page.url()
+    // Links of the page go on from what is shown now.
+    await page.click('#zone')
+    await page.waitForURL(`${url}&tz=utc`)
+    await page.click('#zone')
+    await page.waitForURL(url)
     await page.reload()
     expect(page.url()).toBe(url)
     expect(await page.textContent('#readout')).toContain('steps of 60 s')
-    await page.goBack()
+    for (let back = 0; back < 3; back++) await page.goBack()
     await page.waitForSelector('#readout:has-text("steps of 10 min")')
   })
 

@@ -84,7 +84,9 @@ export function webApp(
     const { q, sort, order, page: number, limit } = appsQuery.parse(c.req.query())
     const query = { search: q, sort, isDescending: order === 'desc', page: number, pageSize: limit }
     await refreshApps(c.env.sql, c.env.inBackground)
-    return page(c, appsPage(await readApps(c.env.sql, c.get('viewer'), query), query))
+    const viewer = c.get('viewer')
+    const only = viewer.apps?.length === 1 ? viewer.apps[0] : undefined
+    return page(c, appsPage(await readApps(c.env.sql, viewer, query), query, only))
   })
 
   app.get('/apps/:app', async (c) => {

@@ -58,6 +58,14 @@ export class Address {
     history.pushState(null, '', this.url)
   }
 
+  /** Where a link leads that changes one thing. */
+  with(name: string, value: string | null): string {
+    const params = new URLSearchParams(this.params)
+    if (value === null) params.delete(name)
+    else params.set(name, value)
+    return urlOf(params)
+  }
+
   /** After a step back. */
   read(): void {
     for (const name of [...this.params.keys()]) this.params.delete(name)
@@ -70,10 +78,12 @@ export class Address {
   }
 
   private get url(): string {
-    const query = this.params.toString()
-    return query === '' ? location.pathname : `${location.pathname}?${query}`
+    return urlOf(this.params)
   }
 }
+
+const urlOf = (params: URLSearchParams): string =>
+  params.size === 0 ? location.pathname : `${location.pathname}?${params}`
 
 const minute = (minutes: number): string =>
   `${new Date(minutes * 60_000).toISOString().slice(0, 16)}:00Z`

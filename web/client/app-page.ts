@@ -11,6 +11,7 @@ import type { PanelEvents } from './panel.ts'
 import { PanelGroup } from './panel-group.ts'
 import { panelsOf } from './panels.ts'
 import { onRangeForm } from './range-form.ts'
+import { addProcessLinks, onStateLinks } from './state-links.ts'
 import { clock, useUtc } from './time.ts'
 import { drawReadout, drawTruth } from './truth.ts'
 import { aroundStep, atLeast, wider, type Zoom } from './zoom.ts'
@@ -136,6 +137,7 @@ export class AppPage {
       this.problem = ''
       this.draw()
       this.markRange()
+      addProcessLinks(view)
       await this.loadMetrics(view, loading)
     } catch (error) {
       if (loading.signal.aborted) return
@@ -200,6 +202,7 @@ export class AppPage {
         link.search = `${this.address.query}&format=csv`
       })
     }
+    onStateLinks(this.address)
     onRangeForm(this.address, () => void this.go())
   }
 

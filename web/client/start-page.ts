@@ -16,7 +16,7 @@ export function waitForData(app: string | null): void {
       clearInterval(timer)
       const [, first] = /"app":"([^"]+)"/.exec(text) ?? []
       const name = app ?? first
-      location.assign(name === undefined ? '/' : `/apps/${encodeURIComponent(name)}?range=2h`)
+      location.assign(name === undefined ? '/' : `/apps/${encodeURIComponent(name)}?range=30m`)
     } catch {
       // Try again.
     }

@@ -51,7 +51,7 @@ export function appPage(view: View, { isUtc, query }: AppState): Pick<Page, 'bod
     </details>
   </nav>
   ${processes(view, link)}
-  <a class="tool" id="zone" href="${link({ tz: isUtc ? null : 'utc' })}">${isUtc ? 'UTC' : 'Local time'}</a>
+  <a class="tool" id="zone" data-state="tz=${isUtc ? '' : 'utc'}" href="${link({ tz: isUtc ? null : 'utc' })}">${isUtc ? 'UTC' : 'Local time'}</a>
   <span class="grow"></span>
   <span class="muted csv">CSV: <a href="/api${path}/requests" data-csv>requests</a> <a href="/api${path}/errors" data-csv>errors</a> <a href="/api${path}/memory" data-csv>memory</a></span>
 </div>
@@ -67,9 +67,9 @@ export function appPage(view: View, { isUtc, query }: AppState): Pick<Page, 'bod
 function processes(
   { process, processes }: View,
   link: (changes: Record<string, string | null>) => string,
-): Html | '' {
-  if (processes.length < 2 && process === null) return ''
+): Html {
+  const isHidden = processes.length < 2 && process === null
   const entry = (name: string | null, words: string): Html =>
-    html`<a href="${link({ process: name })}" ${process === name ? html`aria-current="true"` : ''}>${words}</a>`
-  return html`<nav class="ranges" aria-label="Process type">${entry(null, 'all')}${processes.map((name) => entry(name, name))}</nav>`
+    html`<a href="${link({ process: name })}" data-state="process=${name ?? ''}" ${process === name ? html`aria-current="true"` : ''}>${words}</a>`
+  return html`<nav class="ranges" aria-label="Process type" id="processes" ${isHidden ? 'hidden' : ''}>${entry(null, 'all')}${processes.map((name) => entry(name, name))}</nav>`
 }

@@ -23,12 +23,11 @@ const COLUMNS: { sort: Sort; title: string; isText?: boolean; hint?: string }[] 
 /** The sparkline: a minute a unit. */
 const SPARK_HEIGHT = 24
 
-export function appsPage(list: AppList, query: AppsQuery): Page {
+/** @param only the app that the viewer may see, where it is one */
+export function appsPage(list: AppList, query: AppsQuery, only: string | undefined): Page {
   const hasData = list.apps.some(({ lastAt }) => lastAt !== null)
   if (!hasData && query.search === '' && query.page === 1) {
-    const [only, ...others] = list.apps
-    const name = others.length === 0 ? only?.app : undefined
-    return { title: 'Get started', body: startBody(name), data: { page: 'start', app: null } }
+    return { title: 'Get started', body: startBody(only), data: { page: 'start', app: null } }
   }
   const pages = Math.max(1, Math.ceil(list.total / query.pageSize))
   return {
