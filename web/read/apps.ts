@@ -99,16 +99,25 @@ export async function readApps(sql: Sql, viewer: Viewer, query: AppsQuery): Prom
         ${viewer.apps === null ? sql`` : sql`and app = any(${viewer.apps}::text[])`}
       order by place
       limit ${pageSize} offset ${(page - 1) * pageSize}
+    ),
+    -- The order is that of the table. Figures of it that are older than a minute are made now.
+    kept as (
+      select o.* from page join shelf.app_overview o using (app)
+      where o.as_of >= ${lastMinute(sql)}
+    ),
+    figures as (
+      select * from kept
+      union all
+      select * from shelf.overview(
+        array(select app from page except select app from kept), ${lastMinute(sql)})
     )
-    -- The order is that of the table; the figures are made now.
     select app, coalesce(requests, 0) as requests, coalesce(recent, 0) as recent,
       coalesce(failed, 0) as failed, failed::float8 / nullif(recent, 0) as "errorRate", p95,
       to_jsonb(coalesce(sparkline, '{}')) as sparkline, memory, memory_share as "memoryShare",
       deployed_at as "deployedAt", deploy, completeness, last_at as "lastAt", total,
       ${lastMinute(sql)} as "asOf", (select max(as_of) from shelf.app_overview) as "sortedAsOf",
       clock_timestamp() as now
-    from page
-    left join shelf.overview(array(select app from page), ${lastMinute(sql)}) o using (app)
+    from page left join figures using (app)
     order by place`
   const [first] = rows
   return {
