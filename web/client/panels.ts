@@ -105,7 +105,7 @@ function heat({ requests, heat }: View): PanelSpec {
   return {
     id: 'distribution',
     title: 'Distribution',
-    about: 'all response times; darker is more requests',
+    about: 'all response times; the stronger, the more requests',
     kind: 'heat',
     format: ms,
     lines: (['p50', 'p99'] as const).map((key) => ({
