@@ -4,7 +4,7 @@ import { REPARTITIONED } from '../core/control.ts'
 import { setting } from './program.ts'
 import { AGGREGATES, DEAD_LETTER, RAW } from './topics.ts'
 
-const TOPICS = [RAW, AGGREGATES, DEAD_LETTER, 'check-results']
+const TOPICS = [RAW, AGGREGATES, DEAD_LETTER, 'check-results', 'deliveries']
 const PARTITIONS_DEFAULT = 4
 
 /**

@@ -61,6 +61,10 @@ const programs: Record<string, { summary: string; load: () => Promise<Program> }
     summary: 'make rows of a time range again from the raw log',
     load: async () => (await import('./backfill.ts')).backfill,
   },
+  notify: {
+    summary: 'tell people what check decided',
+    load: async () => (await import('./notify.ts')).notify,
+  },
   drain: {
     summary: 'issue, list and revoke drains',
     load: async () => (await import('./drain.ts')).drain,
