@@ -90,6 +90,13 @@ class NotifyWorker {
   static async start(log: Log, options: NotifyOptions): Promise<NotifyWorker> {
     const by = randomUUID()
     const { state, next } = await startState(log, by)
+    for (const [partition, place] of Object.entries(state.places)) {
+      if (place <= (await log.offsetAt(CHECK_RESULTS, Number(partition), 'latest'))) continue
+      say(
+        `notify: partition ${partition} of ${CHECK_RESULTS} was made anew: reads it from its start`,
+      )
+      state.places = { ...state.places, [partition]: 0 }
+    }
     return new NotifyWorker(log, options, by, state, next)
   }
 
@@ -123,10 +130,16 @@ class NotifyWorker {
   private forever(name: string, signal: AbortSignal, step: () => Promise<void>): Promise<void> {
     return patiently(`notify ${name}`, signal, async (succeeded) => {
       while (!signal.aborted) {
-        await step()
+        await step().catch((error) => this.startAnewIfReplaced(error))
         succeeded()
       }
     })
+  }
+
+  /** @throws what it is given, unless the log is another one: then all that is known of it is void */
+  private startAnewIfReplaced(error: unknown): void {
+    if (!(error instanceof LogError && error.code === 'replaced')) throw error
+    this.replaced.abort(error)
   }
 
   private async follow(signal: AbortSignal): Promise<void> {
@@ -176,7 +189,7 @@ class NotifyWorker {
     const found = await this.log.read(topic, partition, offset, { waitMs: IDLE_WAIT_MS, signal })
     if (found.length === 0 && (await this.log.offsetAt(topic, partition, 'latest')) < offset) {
       const words = `partition ${partition} of ${topic} ends before what was read of it`
-      this.replaced.abort(new LogError('replaced', words))
+      throw new LogError('replaced', words)
     }
     return found
   }

@@ -58,10 +58,11 @@ export const keyOf = (group: string, resultKeys: readonly string[]): string =>
 const digest = (words: readonly string[]): string =>
   createHash('sha256').update(JSON.stringify(words)).digest('hex').slice(0, 32)
 
-/** What the message is about as a whole: its most urgent event. */
-export function eventOf({ items }: Pick<Message, 'items'>): Event {
-  const found = EVENTS.find((event) => items.some((item) => item.event === event))
-  return found ?? 'test'
+/** What the message is about as a whole: its most urgent event, but over is over. */
+export function eventOf({ items, open }: Pick<Message, 'items' | 'open'>): Event {
+  const has = (event: Event) => items.some((item) => item.event === event)
+  if (open === 0 && has('recovered')) return 'recovered'
+  return EVENTS.find(has) ?? 'test'
 }
 
 /** The apps it speaks of, each once. */
