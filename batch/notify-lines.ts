@@ -7,13 +7,12 @@ import type { Message } from '../notify/message.ts'
 import type { Outcome } from '../notify/outcome.ts'
 import { pause } from './loop.ts'
 import { lineBatches, parseLine, writeOut } from './ndjson.ts'
+import { ITEMS_MAX } from './notify-inbox.ts'
 import { compose, Incidents } from './notify-incidents.ts'
 import { tryRecord } from './notify-try.ts'
+import { GROUP_WAIT_MS } from './notify-worker.ts'
 import { TryAgainError } from './program.ts'
 
-/** See notify-worker.ts. */
-const GROUP_WAIT_MS = 2000
-const ITEMS_MAX = 200
 /** What is older, by log time, is history: who reads a topic from its start sends none of it. */
 const NEWS_MS = 3_600_000
 /** A filter has nowhere to keep what it can't deliver. */

@@ -6,15 +6,14 @@
 import { randomUUID } from 'node:crypto'
 import { LogError } from '../broker/error.ts'
 import type { Log, LogRecord } from '../broker/log.ts'
-import type { CheckRecord } from '../core/check-result.ts'
 import type { Message } from '../notify/message.ts'
 import type { Outcome } from '../notify/outcome.ts'
 import { Bell } from './bell.ts'
 import { eachPartitionToCome, partitionsOf, patiently, pause, together } from './loop.ts'
 import { buryMessage } from './notify-dead.ts'
-import { compose } from './notify-incidents.ts'
+import { NotifyInbox } from './notify-inbox.ts'
 import { NotifyOutbox } from './notify-outbox.ts'
-import { CHECK_RESULTS, parseCheckRecord } from './notify-read.ts'
+import { CHECK_RESULTS } from './notify-read.ts'
 import {
   DELIVERIES,
   DELIVERIES_PARTITION,
@@ -29,24 +28,11 @@ import { say } from './program.ts'
 /** How long a read waits for records. */
 const IDLE_WAIT_MS = 10_000
 /** Alertmanager's group_wait is 30 s by default; windows of one minute end at once for all apps. */
-const GROUP_WAIT_MS = 2000
+export const GROUP_WAIT_MS = 2000
 /** The one who cut last goes first, so that the others need not write cuts that come second. */
 const TURN_MS = 1000
 /** How often who sends says so: three of these make its lease. */
 const BEAT_MS = 3000
-/** Records that wait for a cut; who has more reads on later. */
-const PENDING_MAX = 10_000
-/** Records that are no news to anybody go by without a cut, but not more of them. */
-const SILENT_MAX = 1000
-/** Incidents in a message, and characters in a cut: a record of Kafka has 1 MB. */
-const ITEMS_MAX = 200
-const CUT_CHARS_MAX = 700_000
-
-interface Pending {
-  partition: number
-  offset: number
-  record: CheckRecord
-}
 
 export interface NotifyOptions {
   send: (message: Message) => Promise<Outcome>
@@ -72,11 +58,7 @@ export async function notifyLog(
 class NotifyWorker {
   private readonly bell = new Bell()
   private readonly replaced = new AbortController()
-  private pending: Pending[] = []
-  /** Offsets of check-results to read next. */
-  private readonly reading = new Map<number, number>()
-  /** Records that went by since the last cut. */
-  private silent = 0
+  private readonly inbox = new NotifyInbox()
 
   private constructor(
     private readonly log: Log,
@@ -147,36 +129,18 @@ class NotifyWorker {
     for (const record of found) {
       const delivery = parseDelivery(record)
       if (delivery && this.state.apply(delivery, record.offset, record.timestamp)) {
-        if (delivery.kind === 'cut') this.passBy()
+        if (delivery.kind === 'cut') this.inbox.passBy(this.state.places)
       }
       this.next = record.offset + 1
     }
     if (found.length > 0) this.bell.ring()
   }
 
-  /** What the cut in force holds, or passed over, is done. */
-  private passBy(): void {
-    this.silent = 0
-    const placeOf = (partition: number) => this.state.places[partition] ?? 0
-    this.pending = this.pending.filter(({ partition, offset }) => offset >= placeOf(partition))
-    for (const [partition, next] of this.reading) {
-      this.reading.set(partition, Math.max(next, placeOf(partition)))
-    }
-  }
-
   private async read(partition: number, signal: AbortSignal): Promise<void> {
-    if (this.pending.length >= PENDING_MAX) return await this.bell.wait(IDLE_WAIT_MS, signal)
-    const from = this.reading.get(partition) ?? this.state.places[partition] ?? 0
-    this.reading.set(partition, from)
-    const found = await this.readFrom(CHECK_RESULTS, partition, from, signal)
-    for (const raw of found) {
-      // A cut of somebody else may have passed it meanwhile.
-      if (raw.offset < (this.reading.get(partition) ?? 0)) continue
-      const record = parseCheckRecord(raw)
-      if (record) this.pending.push({ partition, offset: raw.offset, record })
-      else say(`notify: offset ${raw.offset} of ${CHECK_RESULTS} ${partition} is no check's record`)
-      this.reading.set(partition, raw.offset + 1)
-    }
+    if (this.inbox.isFull) return await this.bell.wait(IDLE_WAIT_MS, signal)
+    const next = this.inbox.next(partition, this.state.places)
+    const found = await this.readFrom(CHECK_RESULTS, partition, next, signal)
+    for (const record of found) this.inbox.take(record)
     if (found.length > 0) this.bell.ring()
   }
 
@@ -196,11 +160,11 @@ class NotifyWorker {
 
   /** Waits for the first record, then a little for those that come with it, and cuts. */
   private async gather(signal: AbortSignal): Promise<void> {
-    if (this.pending.length === 0) return await this.bell.wait(IDLE_WAIT_MS, signal)
+    if (this.inbox.isEmpty) return await this.bell.wait(IDLE_WAIT_MS, signal)
     const { cutBy } = this.state
     const turnMs = cutBy === undefined || cutBy === this.by ? 0 : TURN_MS
     await pause((this.options.groupWaitMs ?? GROUP_WAIT_MS) + turnMs, signal)
-    while (this.pending.length > 0 && !signal.aborted) await this.cut(signal)
+    while (!this.inbox.isEmpty && !signal.aborted) await this.cut(signal)
   }
 
   private async cut(signal: AbortSignal): Promise<void> {
@@ -209,35 +173,10 @@ class NotifyWorker {
     if (state.holder !== this.by && state.waiting.size > 0) {
       return await this.bell.wait(BEAT_MS, signal)
     }
-    const { messages, count } = this.compose()
-    if (messages.length === 0 && this.silent + count < SILENT_MAX) {
-      this.pending = this.pending.slice(count)
-      this.silent += count
-      return
-    }
-    const places = this.placesBehind(count)
-    const offset = await this.append({ kind: 'cut', since: state.since, places, messages })
+    const cut = this.inbox.cut(state.incidents, state.places)
+    if (cut === undefined) return
+    const offset = await this.append({ kind: 'cut', since: state.since, ...cut })
     while (this.next <= offset && !signal.aborted) await this.bell.wait(IDLE_WAIT_MS, signal)
-  }
-
-  /** The messages of what is pending, or of as much of it as a cut can hold. */
-  private compose(): { messages: Message[]; count: number } {
-    const at = new Date().toISOString()
-    for (let count = this.pending.length; ; count = Math.ceil(count / 2)) {
-      const records = this.pending.slice(0, count).map(({ record }) => record)
-      const messages = compose(records, this.state.incidents, at, ITEMS_MAX)
-      if (count <= 1 || JSON.stringify(messages).length <= CUT_CHARS_MAX) return { messages, count }
-    }
-  }
-
-  /** Where to read on, when the first `count` of what is pending is done. */
-  private placesBehind(count: number): Record<string, number> {
-    const places: Record<string, number> = { ...this.state.places }
-    for (const [partition, next] of this.reading) places[partition] = next
-    for (const { partition, offset } of this.pending.slice(count)) {
-      places[partition] = Math.min(places[partition] ?? offset, offset)
-    }
-    return places
   }
 
   /** Who sends says so; where that falls silent, another claims it. */
