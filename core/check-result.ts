@@ -65,6 +65,11 @@ export const checkResultSchema = z.object({
   incident: z.string().max(300).nullable(),
   /** When it began: the end of the first window that fired. */
   startedAt: wireTime.nullable(),
+  /**
+   * The window's end of the last change or reminder of the incident's firing that was not muted,
+   * this one included. null: nobody was notified, so nobody waits to hear that it is over.
+   */
+  saidAt: wireTime.nullable(),
   /** Kept, but not to be sent. */
   muted: z.enum(MUTED_BY).nullable(),
 })

@@ -16,7 +16,7 @@ export const METRIC_HELP =
   'completeness, a code such as H12, gauge:NAME[:mean|min|max|last], counter:NAME, ' +
   'or histogram:NAME:p95|max|mean'
 
-const GAUGE = /^gauge:([^\s:](?:[^\s]*[^\s:])??)(?::(mean|min|max|last))?$/
+const GAUGE = /^gauge:([^\s:](?:[^\s]*?[^\s:])??)(?::(mean|min|max|last))?$/
 const COUNTER = /^counter:([^\s:][^\s]*)$/
 const HISTOGRAM = /^histogram:([^\s:][^\s]*):(p\d{1,2}(?:\.\d{1,3})?|max|mean)$/
 const CODE = /^[HRL]\d{2}$/

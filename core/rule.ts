@@ -6,7 +6,8 @@ import { isLoggable } from './text.ts'
 
 /** Longer windows are read back at each start; Heroku's own thresholds take 1, 5 and 10 minutes. */
 export const WINDOW_MINUTES_MAX = 60
-const WEEK_MINUTES = 7 * 24 * 60
+/** Who starts anew reads back a day of check-results. */
+const REMINDER_MINUTES_MAX = 24 * 60
 
 export const ALL_APPS = '*'
 
@@ -54,7 +55,7 @@ const fieldsSchema = z.strictObject({
   /** And for how long it must stay there. */
   recoveryMinutes: z.int().min(1).max(WINDOW_MINUTES_MAX).default(1),
   /** Says again while it fires; null is never. */
-  reminderMinutes: z.int().min(1).max(WEEK_MINUTES).nullable().default(null),
+  reminderMinutes: z.int().min(1).max(REMINDER_MINUTES_MAX).nullable().default(null),
   severity: z.enum(SEVERITIES).default('warning'),
   playbook: playbookSchema.nullable().default(null),
   /** Where to: see notify. */
