@@ -10,7 +10,10 @@ const MINUTES = 90
 /** A bit of everything: rules that come and go, holes, deploys, silences, quiet apps. */
 const arbitraryHistory = fc
   .record({
-    values: fc.array(fc.constantFrom(0, 100, 700, 700, 900, 2000), { minLength: 80, maxLength: 80 }),
+    values: fc.array(fc.constantFrom(0, 100, 700, 700, 900, 2000), {
+      minLength: 80,
+      maxLength: 80,
+    }),
     lost: fc.array(fc.nat(79), { maxLength: 4 }),
     deploys: fc.array(fc.nat(79), { maxLength: 12 }),
     outage: fc.nat(60),
