@@ -17,7 +17,7 @@ export const from: Program = {
   summary: 'Prints a topic as lines of JSON, from its start, and follows it.',
   details: `
 Topics: raw (bursts), aggregates (cells), dead-letter, check-results,
-deliveries.
+rules, deliveries.
 Lines of one partition come in the order of the log.
 
   shelf from raw | head -3

@@ -2,9 +2,10 @@
 import type { LogRecord } from '../broker/log.ts'
 import type { CheckRecord } from '../core/check-result.ts'
 import type { Message } from '../notify/message.ts'
+import { parseCheckRecord } from './check-results.ts'
 import { compose, type Incidents } from './notify-incidents.ts'
-import { CHECK_RESULTS, parseCheckRecord } from './notify-read.ts'
 import { say } from './program.ts'
+import { CHECK_RESULTS } from './topics.ts'
 
 /** Records that wait for a cut; who has more reads on later. */
 const PENDING_MAX = 10_000

@@ -1,7 +1,6 @@
 /** Where notify goes on: all it knows comes from the topic deliveries. */
 import type { Log, LogRecord } from '../broker/log.ts'
 import { partitionsOf } from './loop.ts'
-import { CHECK_RESULTS } from './notify-read.ts'
 import {
   DELIVERIES,
   deliveryValue,
@@ -9,6 +8,7 @@ import {
   parseDelivery,
 } from './notify-record.ts'
 import { DeliveryState } from './notify-state.ts'
+import { CHECK_RESULTS } from './topics.ts'
 
 /** The first start ever says what happened just before, and leaves what is older alone. */
 const FIRST_MS = 3_600_000

@@ -13,7 +13,6 @@ import { eachPartitionToCome, partitionsOf, patiently, pause, together } from '.
 import { buryMessage } from './notify-dead.ts'
 import { NotifyInbox } from './notify-inbox.ts'
 import { NotifyOutbox } from './notify-outbox.ts'
-import { CHECK_RESULTS } from './notify-read.ts'
 import {
   DELIVERIES,
   DELIVERIES_PARTITION,
@@ -24,6 +23,7 @@ import {
 import { startState } from './notify-start.ts'
 import type { DeliveryState } from './notify-state.ts'
 import { say } from './program.ts'
+import { CHECK_RESULTS } from './topics.ts'
 
 /** How long a read waits for records. */
 const IDLE_WAIT_MS = 10_000

@@ -3,6 +3,8 @@ import { connect } from '../db/client.ts'
 import { aggregateLog } from './aggregate.ts'
 import { archiveForever } from './archive.ts'
 import { locateArchive } from './archive-store.ts'
+import { checkLog } from './check.ts'
+import { persistCheckResults } from './check-rows.ts'
 import { compactForever } from './compact.ts'
 import { locate } from './locate.ts'
 import { together } from './loop.ts'
@@ -17,7 +19,7 @@ import { keepSettings } from './retain-settings.ts'
 
 export const run: Program = {
   usage: 'run',
-  summary: 'Runs the batch programs as one worker: aggregate, persist, compact, retain, notify.',
+  summary: 'Runs the batch programs as one worker: aggregate, persist, compact, retain, check, notify.',
   details: `
 Where SHELF_ARCHIVE is set, archive too: see shelf archive --help.`,
   options: {},
@@ -35,6 +37,8 @@ Where SHELF_ARCHIVE is set, archive too: see shelf archive --help.`,
         (stop) => compactForever(databaseUrl, stop),
         (stop) => retainForever(databaseUrl, keep, stop),
         async (stop) => store && (await archiveForever(log, store, databaseUrl, stop)),
+        (stop) => checkLog(log, sql, stop),
+        (stop) => persistCheckResults(log, sql, stop),
         (stop) => notifyLog(log, { send: channelsOf(process.env) }, stop),
         (stop) => persistDeliveries(log, sql, stop),
       ])

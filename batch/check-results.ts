@@ -1,10 +1,8 @@
-/** Records of check-results, as notify reads them. */
+/** Records of check-results, as they are read. */
 import { z } from 'zod'
 import type { LogRecord } from '../broker/log.ts'
 import { CHECK_RESULT_VERSION, type CheckRecord, checkRecordSchema } from '../core/check-result.ts'
-import { textOf } from './topics.ts'
-
-export const CHECK_RESULTS = 'check-results'
+import { CHECK_RESULTS, textOf } from './topics.ts'
 
 /**
  * What a record holds; undefined where it is none.
