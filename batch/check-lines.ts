@@ -89,7 +89,8 @@ class CheckInput {
 
   private async begin(partition: number, entries: readonly RuleEntry[]): Promise<Input> {
     const count = partitionsOf(await this.log.topics(), AGGREGATES)
-    const { checker } = await startChecker(this.log, partition, count, entries, this.all)
+    const otherwise = this.all ? 'all' : 'first'
+    const { checker } = await startChecker(this.log, partition, count, entries, otherwise)
     return { checker, tick: new CheckTick(this.log, partition), learnt: 0 }
   }
 

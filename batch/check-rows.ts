@@ -110,9 +110,9 @@ async function writeIncident(sql: Transaction, result: CheckResult): Promise<voi
     ended_at: state === 'ok' ? window.until : null,
   }
   await sql`
-    insert into shelf.incidents as known ${sql(row)}
+    insert into shelf.incidents ${sql(row)}
     on conflict (app, id) do update set
       severity = excluded.severity, state = excluded.state, said_at = excluded.said_at,
       ended_at = excluded.ended_at, last_value = excluded.last_value, muted = excluded.muted,
-      reminders = known.reminders + ${result.kind === 'reminder' ? 1 : 0}`
+      reminders = incidents.reminders + ${result.kind === 'reminder' ? 1 : 0}`
 }

@@ -33,20 +33,23 @@ export interface Start {
 /**
  * A checker of the partition that goes on where the log says, with `entries` to be learnt.
  * @param partitions of the log: they decide whose app is whose
- * @param all from wherever records begin, whatever was decided before
+ * @param where to begin if nothing was decided yet: now, or with the first record that comes; `all`
+ *   begins with that in any case
  */
 export async function startChecker(
   log: Log,
   partition: number,
   partitions: number,
   entries: readonly RuleEntry[],
-  all = false,
+  otherwise: 'now' | 'first' | 'all' = 'now',
 ): Promise<Start> {
   const owns = (app: string): boolean => partitionOf(app, partitions) === partition
-  if (all) return { checker: new PartitionChecker({ partition, owns }), next: 0 }
-  const tail = await readTail(log, partition)
-  const resume = resumeFrom(tail, backMinutesOf(entries)) ?? (await begin(log, partition))
+  const tail = otherwise === 'all' ? [] : await readTail(log, partition)
+  const resume =
+    resumeFrom(tail, backMinutesOf(entries)) ??
+    (otherwise === 'now' ? await begin(log, partition) : undefined)
   const checker = new PartitionChecker({ partition, owns, resume })
+  if (resume === undefined) return { checker, next: 0 }
   const depthMinutes = depthOf(entries) + FUTURE_MINUTES
   const sinceMs = resume.fromMs - depthMinutes * MINUTE_MS
   const [first, earliest] = await Promise.all([

@@ -2,10 +2,13 @@
 import { type AggregateRecord, ledgerCellFromWire } from './aggregate-record.ts'
 import { AppWindow, MAINTENANCE } from './app-window.ts'
 import type { WireCell } from './cell-wire.ts'
+import { emptyHistogram, toSparse } from './histogram.ts'
 import { MINUTE_MS, minuteOf } from './ledger.ts'
 import { parseMetric } from './metric.ts'
 import { ALL_APPS, type Rule } from './rule.ts'
 import { namesOf } from './window-value.ts'
+
+const NOTHING = toSparse(emptyHistogram())
 
 export class CheckApps {
   readonly windows = new Map<string, AppWindow>()
@@ -46,7 +49,7 @@ export class CheckApps {
   }
 
   take({ cells, ledger }: Pick<AggregateRecord, 'cells' | 'ledger'>): void {
-    for (const cell of cells) if (this.wants(cell)) this.watch(cell.app)?.add(cell)
+    for (const cell of cells) if (this.wants(cell)) this.watch(cell.app)?.add(lean(cell))
     for (const row of ledger) {
       const { app, bucketMs, counts } = ledgerCellFromWire(row)
       if (app !== '') this.watch(app)?.addLedger(app, bucketMs, counts)
@@ -79,4 +82,9 @@ export class CheckApps {
     for (const window of this.windows.values()) window.forget(minuteMs)
     for (const at of this.holes) if (at < minuteMs) this.holes.delete(at)
   }
+}
+
+/** Without what no rule asks for. */
+function lean(cell: WireCell): WireCell {
+  return cell.kind === 'requests' ? { ...cell, connect: NOTHING } : cell
 }

@@ -84,13 +84,13 @@ export class PartitionChecker {
   }
 
   private noteLoss(record: AggregateRecord, watermarkMs: number): void {
-    if (this.place === undefined) return
+    // Before the first chunk is in there is nothing to miss.
+    if (this.place === undefined || this.watermarkMs === Number.NEGATIVE_INFINITY) return
     const lost = missingBefore(record, this.place)
-    const beforeMs = Math.max(this.watermarkMs, 0)
-    for (const [minuteMs] of lost > 0 ? lossBetween(lost, beforeMs, watermarkMs) : []) {
+    for (const [minuteMs] of lost > 0 ? lossBetween(lost, this.watermarkMs, watermarkMs) : []) {
       this.apps.addHole(minuteMs, minuteMs)
     }
-    if (watermarkMs - this.watermarkMs > GAP_MS) this.apps.addHole(beforeMs, watermarkMs)
+    if (watermarkMs - this.watermarkMs > GAP_MS) this.apps.addHole(this.watermarkMs, watermarkMs)
   }
 
   private close(): CheckRecord[] {

@@ -1,5 +1,6 @@
 /** What check says to histories that were written for it, and when: every record is compared. */
 import { describe, expect, test } from 'bun:test'
+import { PartitionChecker } from '../core/check.ts'
 import { at, check, History, results, words } from './check-history.ts'
 
 const P95 = { metric: 'p95', threshold: 1000, windowMinutes: 1 }
@@ -203,6 +204,20 @@ describe('data that is late or has holes', () => {
       '03:06 +5s ok 100 (was unknown)',
     ])
   })
+})
+
+test('a chunk in several parts counts when all of it is in, the first one too', () => {
+  const history = new History().rule(P95).minutes(0, 9, {}).minute(2, { serviceMs: 3000 })
+  const checker = new PartitionChecker({ partition: 0 })
+  for (const entry of history.rules) checker.learn(entry)
+  const parts = history.until(4).flatMap((record) => [
+    { ...record, ledger: [], part: 0, parts: 2 },
+    { ...record, cells: [], part: 1, parts: 2 },
+  ])
+  const decided = parts.map((record) => checker.push(record))
+  expect(words(decided.flat())).toEqual(words(check(history, 4)))
+  // The first of the two parts decides nothing.
+  expect(decided.filter((_, i) => i % 2 === 0).flat()).toEqual([])
 })
 
 describe('mutes', () => {
