@@ -23,7 +23,7 @@ const MINUTES = 15
 const START_MS = Date.UTC(2026, 10, 23, 3)
 
 /** Of the live measurement: a rule each that is crossed once. */
-const PROBES = 5
+const PROBES = 3
 
 export async function benchCheck(): Promise<Figure[]> {
   return [...benchRules(), ...(await benchDetection())]
@@ -131,6 +131,7 @@ async function benchDetection(): Promise<Figure[]> {
       return new Response(null, { status: 204 })
     },
   })
+  process.env.SHELF_CHANNEL_BENCH = `http://127.0.0.1:${hook.port}/`
   const { up, urls } = await startUp(dir)
   try {
     const env = { ...process.env, SHELF_DIR: dir }
@@ -140,7 +141,7 @@ async function benchDetection(): Promise<Figure[]> {
       }).exited
     await shelf(
       ...['rule', 'add', 'slow', '--app', '*', '--metric', 'max', '--threshold', '5000'],
-      ...['--window', '1m', '--notify', `http://127.0.0.1:${hook.port}/`],
+      ...['--window', '1m', '--notify', 'bench'],
     )
     const [key] = openState(dir).drainKeys
     const drain = new URL(urls.drain ?? '')

@@ -16,7 +16,6 @@ export const SEVERITIES = ['info', 'warning', 'error', 'critical'] as const
 export const OPERATORS = ['>=', '>', '<=', '<'] as const
 
 export type Operator = (typeof OPERATORS)[number]
-export type Severity = (typeof SEVERITIES)[number]
 
 /** Holes in the data above this share leave a rule undecided. */
 const MIN_COMPLETENESS_DEFAULT = 0.9
@@ -80,12 +79,17 @@ function withDefaults(input: unknown): unknown {
 
 export const ruleSchema = z.preprocess(
   withDefaults,
-  fieldsSchema.refine(
-    ({ operator, threshold, recoveryThreshold }) =>
-      recoveryThreshold === null ||
-      (operator.startsWith('>') ? recoveryThreshold <= threshold : recoveryThreshold >= threshold),
-    { message: 'lies beyond the threshold', path: ['recoveryThreshold'] },
-  ),
+  fieldsSchema
+    .refine(
+      ({ operator, threshold, recoveryThreshold: back }) =>
+        back === null || (operator.startsWith('>') ? back <= threshold : back >= threshold),
+      { message: 'lies beyond the threshold', path: ['recoveryThreshold'] },
+    )
+    .refine(
+      ({ metric, process }) =>
+        process === null || !(metric === 'no-data' || metric === 'completeness'),
+      { message: 'messages are counted for the app as a whole', path: ['process'] },
+    ),
 )
 
 export type Rule = z.output<typeof ruleSchema>

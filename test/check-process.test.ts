@@ -184,6 +184,7 @@ describe('shelf rule', () => {
     [[...add, '--threshold', '1', '--window', 'long'], 'is no time'],
     [[...add, '--threshold', '1', '--recovery-threshold', '2'], 'beyond the threshold'],
     [[...add, '--threshold', '1', '--playbook', 'javascript:alert(1)'], 'playbook'],
+    [['add', '--app', 'demo', '--metric', 'no-data', '--process', 'web'], 'as a whole'],
     [['add', '--app', 'de mo', '--metric', 'no-data'], 'apps'],
   ]
   test.each(wrong)('%j is wrong usage, and says how', (args, words) => {
