@@ -19,7 +19,8 @@ import { keepSettings } from './retain-settings.ts'
 
 export const run: Program = {
   usage: 'run',
-  summary: 'Runs the batch programs as one worker: aggregate, persist, compact, retain, check, notify.',
+  summary:
+    'Runs the batch programs as one worker: aggregate, persist, compact, retain, check, notify.',
   details: `
 Where SHELF_ARCHIVE is set, archive too: see shelf archive --help.`,
   options: {},
