@@ -1,150 +1,148 @@
-/** The minutes of the past as check saw them, from the rows: so that a rule can be tried on them. */
+/** The past as check saw it, from the rows: so that a rule can be tried on it. */
 import { AGGREGATE_VERSION, type AggregateRecord } from '../core/aggregate-record.ts'
+import { MAINTENANCE } from '../core/app-window.ts'
 import type { WireCell } from '../core/cell-wire.ts'
 import { GRACE_MS, PartitionChecker } from '../core/check.ts'
 import type { CheckResult } from '../core/check-result.ts'
-import { LEDGER_COUNTS, MINUTE_MS } from '../core/ledger.ts'
-import { MARKER_KINDS } from '../core/marker.ts'
+import { MINUTE_MS } from '../core/ledger.ts'
+import { parseMetric } from '../core/metric.ts'
 import { ALL_APPS, type Rule } from '../core/rule.ts'
 import { RULE_RECORD_VERSION } from '../core/rule-record.ts'
+import { namesOf } from '../core/window-value.ts'
 import type { Sql } from '../db/client.ts'
-import { histogramFromText } from '../db/schema.ts'
+import { type Asked, readCells, readLedger } from './rule-rows.ts'
 
-/** Rows that are read at a time: those of so much time. */
-const STEP_MS = 6 * 60 * MINUTE_MS
+/** Rows that are read at a time: those of so many steps. */
+const STEPS = 720
 
-/** What the rule would have said from `sinceMs` to `untilMs`, Unix ms, oldest first. */
+/** A time whose finest rows are those of one step. Unix ms. */
+interface Span {
+  fromMs: number
+  toMs: number
+  stepMs: number
+}
+
+/**
+ * What the rule would have said from `sinceMs` to `untilMs`, Unix ms, oldest first. Where minutes
+ * are no longer kept its windows are as long as the rows, at least.
+ */
 export async function* tryRule(
   sql: Sql,
   rule: Rule,
   sinceMs: number,
   untilMs: number,
 ): AsyncGenerator<CheckResult> {
-  const checker = new PartitionChecker({ partition: 0 })
-  const always = { ...rule, enabled: true, mutedUntil: null }
-  const entry = { version: RULE_RECORD_VERSION, kind: 'rule', id: rule.id, revision: 0 } as const
-  checker.learn({ ...entry, rule: always, timestampMs: 0 })
-  const apps = rule.apps.includes(ALL_APPS) ? null : rule.apps
-  for await (const record of minutesOf(sql, apps, sinceMs, untilMs)) {
-    for (const result of checker.push(record)) {
-      if (result.kind === 'change' || result.kind === 'reminder') yield result
+  /** What is not ok, by app. */
+  const open = new Map<string, CheckResult>()
+  for (const span of await spansOf(sql, sinceMs, untilMs)) {
+    const { fromMs } = span
+    const resume = { fromMs, untilMs: fromMs, tail: [...open.values()] }
+    const checker = new PartitionChecker({ partition: 0, resume, stepMs: span.stepMs })
+    checker.learn({
+      ...{ version: RULE_RECORD_VERSION, kind: 'rule', id: rule.id, revision: 0 },
+      rule: { ...widened(rule, span.stepMs), enabled: true, mutedUntil: null },
+      timestampMs: fromMs,
+    })
+    for await (const record of recordsOf(sql, rule, span)) {
+      for (const result of checker.push(record)) {
+        if (result.kind !== 'change' && result.kind !== 'reminder') continue
+        if (result.state === 'ok') open.delete(result.app)
+        else open.set(result.app, result)
+        yield result
+      }
     }
   }
 }
 
-/** A record a minute, as if it had been aggregated by itself, and in time. */
-async function* minutesOf(
-  sql: Sql,
-  apps: string[] | null,
-  sinceMs: number,
-  untilMs: number,
-): AsyncGenerator<AggregateRecord> {
-  const firstMs = Math.ceil(sinceMs / MINUTE_MS) * MINUTE_MS
+/** The finest tier of each time, the oldest first; none before there is a row. */
+async function spansOf(sql: Sql, sinceMs: number, untilMs: number): Promise<Span[]> {
+  const tiers = await sql<{ stepMs: number; fromMs: number }[]>`
+    select extract(epoch from step)::double precision * 1000 as "stepMs",
+      case when isfinite(dropped_until)
+        then extract(epoch from dropped_until)::double precision * 1000 else 0 end as "fromMs"
+    from shelf.tiers order by step`
+  const firstMs = await firstRowMs(sql)
+  const spans: Span[] = []
+  let endMs = Math.floor(untilMs / MINUTE_MS) * MINUTE_MS
+  for (const tier of tiers) {
+    const { stepMs } = tier
+    const beginMs = Math.max(sinceMs, firstMs, tier.fromMs)
+    const fromMs = Math.ceil(beginMs / stepMs) * stepMs
+    if (fromMs < endMs) spans.unshift({ fromMs, toMs: endMs, stepMs })
+    endMs = Math.min(endMs, fromMs)
+  }
+  return spans
+}
+
+/** When the first row begins; Infinity where there is none. */
+export async function firstRowMs(sql: Sql): Promise<number> {
+  const [row] = await sql<{ first: Date | null }[]>`
+    select least(
+      (select min(bucket) from shelf.ledger_1m), (select min(bucket) from shelf.ledger_10m),
+      (select min(bucket) from shelf.ledger_1h), (select min(bucket) from shelf.ledger_1d)
+    ) as first`
+  return row?.first?.getTime() ?? Number.POSITIVE_INFINITY
+}
+
+/**
+ * The rule over windows of whole steps. What is a sum is told as much more of as the window grew,
+ * but for silence, which shows where it fills a window.
+ */
+function widened(rule: Rule, stepMs: number): Rule {
+  const step = stepMs / MINUTE_MS
+  const windowMinutes = Math.ceil(rule.windowMinutes / step) * step
+  const times = windowMinutes / rule.windowMinutes
+  const wide = { ...rule, windowMinutes, minRequests: Math.ceil(rule.minRequests * times) }
+  if (parseMetric(rule.metric)?.kind !== 'counter') return wide
+  const { threshold, recoveryThreshold: back } = rule
+  return {
+    ...wide,
+    ...{ threshold: threshold * times, recoveryThreshold: back === null ? null : back * times },
+  }
+}
+
+/** A record a step, as if it had been aggregated by itself, and in time. */
+async function* recordsOf(sql: Sql, rule: Rule, span: Span): AsyncGenerator<AggregateRecord> {
+  const { stepMs } = span
+  const apps = rule.apps.includes(ALL_APPS) ? null : rule.apps
+  const needed = { apps, ...neededBy(rule) }
+  const startOf = (time: string): number => Math.floor(Date.parse(time) / stepMs) * stepMs
   let number = 0
-  for (let fromMs = firstMs; fromMs < untilMs; fromMs += STEP_MS) {
-    const toMs = Math.min(fromMs + STEP_MS, untilMs)
-    const cells = Map.groupBy(await readCells(sql, apps, fromMs, toMs), minuteOfCell)
-    const ledger = Map.groupBy(await readLedger(sql, apps, fromMs, toMs), ({ bucket }) =>
-      Date.parse(bucket),
-    )
-    for (let minuteMs = fromMs; minuteMs < toMs; minuteMs += MINUTE_MS) {
+  for (let { fromMs } = span; fromMs < span.toMs; fromMs += STEPS * stepMs) {
+    const toMs = Math.min(fromMs + STEPS * stepMs, span.toMs)
+    const asked = { ...needed, fromMs, toMs, stepMs }
+    const cells = Map.groupBy(await readCells(sql, asked), (cell) => startOf(timeOf(cell)))
+    const ledger = Map.groupBy(await readLedger(sql, asked), ({ bucket }) => startOf(bucket))
+    for (let atMs = fromMs; atMs < toMs; atMs += stepMs) {
+      const bucket = new Date(atMs + stepMs - MINUTE_MS).toISOString()
       yield {
         ...{ version: AGGREGATE_VERSION, partition: 0, epoch: 0, begin: 0, part: 0, parts: 1 },
         ...{ from: number, to: number + 1 },
-        watermark: isoOf(minuteMs + MINUTE_MS + GRACE_MS),
-        cells: cells.get(minuteMs) ?? [],
-        ledger: ledger.get(minuteMs) ?? [],
+        watermark: new Date(atMs + stepMs + GRACE_MS).toISOString(),
+        // In their last minute: so they lie in the windows that end with them, and in no earlier.
+        cells: (cells.get(atMs) ?? []).map((cell) =>
+          'bucket' in cell ? { ...cell, bucket } : cell,
+        ),
+        ledger: (ledger.get(atMs) ?? []).map((row) => ({ ...row, bucket })),
       }
       number += 1
     }
   }
 }
 
-const isoOf = (time: number | Date): string => new Date(time).toISOString()
-
-function minuteOfCell(cell: WireCell): number {
-  const time = 'bucket' in cell ? cell.bucket : cell.kind === 'marker' ? cell.time : cell.first
-  return Math.floor(Date.parse(time) / MINUTE_MS) * MINUTE_MS
+/** The names whose rows the rule is made of, and those of maintenance. */
+function neededBy(rule: Rule): Pick<Asked, 'gauges' | 'counters' | 'histograms'> {
+  const metric = parseMetric(rule.metric)
+  const names = metric === undefined ? [] : namesOf(metric)
+  const isOf = (...kinds: string[]): boolean => kinds.includes(metric?.kind ?? '')
+  return {
+    gauges: isOf('gauge', 'memory') ? names : [],
+    counters: [MAINTENANCE, ...(isOf('counter') ? names : [])],
+    histograms: isOf('histogram') ? names : [],
+  }
 }
 
-/** From the minutes: what is older than they are kept is not found. */
-async function readCells(
-  sql: Sql,
-  apps: string[] | null,
-  fromMs: number,
-  toMs: number,
-): Promise<WireCell[]> {
-  const [from, to] = [isoOf(fromMs), isoOf(toMs)]
-  const which = (time: string) => sql`
-    where ${apps === null ? sql`true` : sql`app = any(${apps})`}
-      and ${sql(time)} >= ${from} and ${sql(time)} < ${to}`
-  type Row<Kind extends WireCell['kind'], Times extends string> = Omit<
-    Extract<WireCell, { kind: Kind }>,
-    Times | 'kind'
-  > &
-    Record<Times, Date>
-  const requests = await sql<
-    (Omit<Row<'requests', 'bucket'>, 'service' | 'connect'> &
-      Record<'service' | 'connect', string>)[]
-  >`select app, process, bucket, requests, status, service::text as service,
-      connect::text as connect, bytes from shelf.requests_1m ${which('bucket')}`
-  const gauges = await sql<Row<'gauge', 'bucket' | 'at'>[]>`
-    select app, process, name, source, bucket, count, sum, min, max, last, last_at as at
-    from shelf.gauges_1m ${which('bucket')}`
-  const counters = await sql<Row<'counter', 'bucket'>[]>`
-    select app, process, name, source, bucket, sum from shelf.counters_1m ${which('bucket')}`
-  const measures = await sql<
-    (Omit<Row<'histogram', 'bucket'>, 'histogram'> & { histogram: string })[]
-  >`select app, process, name, source, bucket, histogram::text as histogram
-    from shelf.histograms_1m ${which('bucket')}`
-  const markers = await sql<(Omit<Row<'marker', 'time'>, 'marker'> & { marker: string })[]>`
-    select app, time, kind as marker, process, dyno, text, by
-    from shelf.marker_lines ${which('time')}`
-  return [
-    ...requests.map(({ bucket, service, connect, ...row }): WireCell => {
-      const histograms = {
-        service: histogramFromText(service),
-        connect: histogramFromText(connect),
-      }
-      return { kind: 'requests', ...row, bucket: isoOf(bucket), ...histograms }
-    }),
-    ...gauges.map(({ bucket, at, ...row }): WireCell => {
-      return { kind: 'gauge', ...row, bucket: isoOf(bucket), at: isoOf(at) }
-    }),
-    ...counters.map(({ bucket, ...row }): WireCell => {
-      return { kind: 'counter', ...row, bucket: isoOf(bucket) }
-    }),
-    ...measures.map(({ bucket, histogram, ...row }): WireCell => {
-      return {
-        kind: 'histogram',
-        ...row,
-        bucket: isoOf(bucket),
-        histogram: histogramFromText(histogram),
-      }
-    }),
-    ...markers.flatMap(({ time, marker, ...row }): WireCell[] => {
-      const kind = MARKER_KINDS.find((kind) => kind === marker)
-      return kind === undefined ? [] : [{ kind: 'marker', ...row, marker: kind, time: isoOf(time) }]
-    }),
-  ]
-}
-
-/** Those of the apps, and what our own log lost, which may have been anybody's. */
-async function readLedger(
-  sql: Sql,
-  apps: string[] | null,
-  fromMs: number,
-  toMs: number,
-): Promise<AggregateRecord['ledger']> {
-  const rows = await sql<({ app: string; bucket: Date } & Record<string, unknown>)[]>`
-    select * from shelf.ledger_1m
-    where ${apps === null ? sql`true` : sql`app = any(${[...apps, '']})`}
-      and bucket >= ${isoOf(fromMs)} and bucket < ${isoOf(toMs)}`
-  return rows.map(({ app, bucket, ...row }) => {
-    const counts = LEDGER_COUNTS.flatMap((what): [string, number][] => {
-      const n = row[what.replaceAll(/[A-Z0-9]+/g, (end) => `_${end.toLowerCase()}`)]
-      return typeof n === 'number' && n > 0 ? [[what, n]] : []
-    })
-    return { app, bucket: isoOf(bucket), ...Object.fromEntries(counts) }
-  })
+function timeOf(cell: WireCell): string {
+  if ('bucket' in cell) return cell.bucket
+  return cell.kind === 'marker' ? cell.time : cell.first
 }

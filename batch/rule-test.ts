@@ -1,9 +1,10 @@
 /** `shelf rule test`: when a rule would have fired, from the rows. */
+import { MINUTE_MS } from '../core/ledger.ts'
 import type { Rule } from '../core/rule.ts'
 import type { Sql } from '../db/client.ts'
 import { writeOut } from './ndjson.ts'
 import { type Arguments, say, UsageError } from './program.ts'
-import { tryRule } from './rule-history.ts'
+import { firstRowMs, tryRule } from './rule-history.ts'
 import { fieldsOf, idOf, parseRule } from './rule-options.ts'
 import { findRule } from './rules.ts'
 
@@ -21,19 +22,19 @@ export async function ruleTest(sql: Sql, args: Arguments): Promise<void> {
   let firingMs = 0
   for await (const result of tryRule(sql, rule, untilMs - days * DAY_MS, untilMs)) {
     const { window, app, state, value, completeness, muted, startedAt } = result
+    const minutes = (Date.parse(window.until) - Date.parse(window.since)) / MINUTE_MS
     const fields = [window.until, app, state, value ?? '-', completeness ?? '-', muted ?? '-']
-    await writeOut(`${fields.join('\t')}\n`)
+    await writeOut(`${[...fields, `${minutes}m`].join('\t')}\n`)
     if (result.kind === 'change' && startedAt === window.until) incidents += 1
     if (state === 'ok' && startedAt !== null) {
       firingMs += Date.parse(window.until) - Date.parse(startedAt)
     }
   }
-  const [row] = await sql<{ first: Date | null }[]>`
-    select min(bucket) as first from shelf.ledger_1m`
-  const from = row?.first?.toISOString() ?? 'never'
+  const firstMs = await firstRowMs(sql)
+  const from = Number.isFinite(firstMs) ? new Date(firstMs).toISOString() : 'never'
   say(
-    `${rule.id}: ${incidents} incidents in ${days} days, ${Math.round(firingMs / 60_000)} minutes of ` +
-      `those that ended; there are minutes from ${from} on`,
+    `${rule.id}: ${incidents} incidents in ${days} days, ` +
+      `${Math.round(firingMs / MINUTE_MS)} minutes of those that ended; there are rows from ${from} on`,
   )
 }
 

@@ -6,6 +6,9 @@ import { addUp, type LedgerCounts, MINUTE_MS } from './ledger.ts'
 /** Counted by the router while an app is in maintenance mode: Heroku says so in no other line. */
 export const MAINTENANCE = 'H80'
 
+/** Without a request nobody knows whether it is over: shelf.maintenance waits as long. */
+export const MAINTENANCE_GAP_MINUTES = 5
+
 /** After these an app's dynos start anew. */
 const DEPLOYS: readonly string[] = ['deploy', 'rollback', 'release']
 
@@ -63,9 +66,16 @@ export class AppWindow {
     return sum
   }
 
+  /** Whether a request of the window was refused for it; or where it has none, one soon before. */
   isInMaintenance(sinceMs: number, untilMs: number): boolean {
-    for (const cells of this.between(sinceMs, untilMs)) {
-      for (const { name } of cells.counters.values()) if (name === MAINTENANCE) return true
+    if (this.wasRefused(sinceMs, untilMs)) return true
+    for (const { requests } of this.between(sinceMs, untilMs)) if (requests.size > 0) return false
+    return this.wasRefused(sinceMs - MAINTENANCE_GAP_MINUTES * MINUTE_MS, sinceMs)
+  }
+
+  private wasRefused(sinceMs: number, untilMs: number): boolean {
+    for (const { counters } of this.between(sinceMs, untilMs)) {
+      for (const { name } of counters.values()) if (name === MAINTENANCE) return true
     }
     return false
   }

@@ -1,4 +1,5 @@
 /** The rules in force, their series, and the silences. */
+import { MAINTENANCE_GAP_MINUTES } from './app-window.ts'
 import type { CheckApps } from './check-apps.ts'
 import { newSeries, type Series } from './check-series.ts'
 import { ALL_APPS } from './rule.ts'
@@ -100,7 +101,7 @@ export class CheckRules {
   }
 }
 
-/** A deploy mutes every window that it, or a minute soon after it, lies in. */
+/** A deploy mutes every window that it, or a minute soon after it, lies in; maintenance too. */
 export function depthMinutesOf(rule: RuleVersion['rule']): number {
-  return rule.windowMinutes + rule.deployMuteMinutes
+  return rule.windowMinutes + Math.max(rule.deployMuteMinutes, MAINTENANCE_GAP_MINUTES)
 }

@@ -38,6 +38,8 @@ interface CheckerOptions {
   /** Which apps are this partition's; all by default. */
   owns?: (app: string) => boolean
   resume?: Resume | undefined
+  /** How far windows lie apart; cells stand in the last minute of such a step. Default a minute. */
+  stepMs?: number
 }
 
 export class PartitionChecker {
@@ -46,6 +48,7 @@ export class PartitionChecker {
   /** End of the next window to close, Unix ms; undefined before the first record. */
   nextMs: number | undefined
   private readonly partition: number
+  private readonly stepMs: number
   private readonly book = new RuleBook()
   private readonly apps: CheckApps
   private readonly rules: CheckRules
@@ -54,8 +57,9 @@ export class PartitionChecker {
   /** Windows begin here or later. */
   private beginMs = Number.NEGATIVE_INFINITY
 
-  constructor({ partition, owns = () => true, resume }: CheckerOptions) {
+  constructor({ partition, owns = () => true, resume, stepMs = MINUTE_MS }: CheckerOptions) {
     this.partition = partition
+    this.stepMs = stepMs
     this.apps = new CheckApps(owns)
     this.rules = new CheckRules(this.apps)
     this.tail = new Tail(resume)
@@ -90,18 +94,19 @@ export class PartitionChecker {
     for (const [minuteMs] of lost > 0 ? lossBetween(lost, this.watermarkMs, watermarkMs) : []) {
       this.apps.addHole(minuteMs, minuteMs)
     }
-    if (watermarkMs - this.watermarkMs > GAP_MS) this.apps.addHole(this.watermarkMs, watermarkMs)
+    const gapMs = GAP_MS - MINUTE_MS + this.stepMs
+    if (watermarkMs - this.watermarkMs > gapMs) this.apps.addHole(this.watermarkMs, watermarkMs)
   }
 
   private close(): CheckRecord[] {
     if (this.nextMs === undefined) {
-      this.beginMs = Math.ceil(this.watermarkMs / MINUTE_MS) * MINUTE_MS
-      this.nextMs = this.beginMs + MINUTE_MS
+      this.beginMs = Math.ceil(this.watermarkMs / this.stepMs) * this.stepMs
+      this.nextMs = this.beginMs + this.stepMs
     }
     const records: CheckRecord[] = []
     while (this.nextMs + GRACE_MS <= this.watermarkMs) {
       for (const record of this.decide(this.nextMs)) records.push(record)
-      this.nextMs += MINUTE_MS
+      this.nextMs += this.stepMs
     }
     return records
   }
@@ -150,8 +155,9 @@ export class PartitionChecker {
     const { windowMinutes, operator, threshold } = version.rule
     const state = nextState(series, found, untilMs, () => {
       // Of an app that seldom sends most minutes are empty: that is nothing to say.
-      if (windowMinutes === 1 || version.metric.kind === 'no-data') return false
-      const { value, isKnown } = evaluate(version, this.apps, window, untilMs, 1)
+      const minutes = this.stepMs / MINUTE_MS
+      if (windowMinutes === minutes || version.metric.kind === 'no-data') return false
+      const { value, isKnown } = evaluate(version, this.apps, window, untilMs, minutes)
       return isKnown && value !== null && crosses(value, operator, threshold)
     })
     if (untilMs <= this.tail.untilMs) return undefined

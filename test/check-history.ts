@@ -130,6 +130,20 @@ export class History {
     return this
   }
 
+  /** All cells, moved by so much. */
+  into(cells: Cells, moveMs: number): void {
+    for (const { fill } of this.entries) {
+      const own = new Cells()
+      fill(own)
+      for (const cell of own.requests.values()) cells.mergeRequestCell(moved(cell, moveMs))
+      for (const cell of own.gauges.values()) cells.addGauge(moved(cell, moveMs))
+      for (const cell of own.counters.values()) cells.addCounter(moved(cell, moveMs))
+      for (const { app, bucketMs, counts } of own.ledger.values()) {
+        cells.addLedger(app, bucketMs + moveMs, counts)
+      }
+    }
+  }
+
   /** The records of aggregates until a minute. Each minute has two ticks, as check writes them. */
   until(minute: number): AggregateRecord[] {
     const ticks: number[] = [START_MS]
@@ -152,6 +166,11 @@ export class History {
     })
   }
 }
+
+const moved = <Cell extends { bucketMs: number }>(cell: Cell, moveMs: number): Cell => ({
+  ...cell,
+  bucketMs: cell.bucketMs + moveMs,
+})
 
 /** What a checker from the beginning says. */
 export function check(history: History, minute: number): CheckRecord[] {

@@ -4,16 +4,15 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { migrate } from '../batch/migrate.ts'
-import { makePartitions } from '../batch/partitions.ts'
 import { parseProgramArgs } from '../batch/program.ts'
 import { rule } from '../batch/rule.ts'
 import { parseRulesFile, printRulesFile } from '../batch/rule-file.ts'
+import { tryRule } from '../batch/rule-history.ts'
 import { fieldsOf, parseRule } from '../batch/rule-options.ts'
-import { ledgerCellFromWire } from '../core/aggregate-record.ts'
 import { Cells } from '../core/cell.ts'
-import { addWireCell } from '../core/cell-wire.ts'
 import { checkpointOf } from '../core/check-make.ts'
 import { partitionOf } from '../core/partition.ts'
+import { type Rule, ruleSchema } from '../core/rule.ts'
 import { connect, type Sql } from '../db/client.ts'
 import { mergeCells } from '../db/merge-cells.ts'
 import { type PostgresServer, startPostgres } from '../db/server.ts'
@@ -225,30 +224,80 @@ describe('shelf rule', () => {
   test('test says from the rows when a rule would have fired, as check would have', async () => {
     const minuteMs = Math.floor(Date.now() / MINUTE_MS) * MINUTE_MS - 60 * MINUTE_MS
     const moveMs = minuteMs - START_MS
-    const moved = history().minute(4, { requests: 3, failed: 3, app: 'shop' }).until(12)
     const cells = new Cells()
-    for (const record of moved) {
-      for (const cell of record.cells) {
-        const bucket =
-          'bucket' in cell ? new Date(Date.parse(cell.bucket) + moveMs).toISOString() : ''
-        addWireCell(cells, { ...cell, bucket } as typeof cell)
-      }
-      for (const row of record.ledger) {
-        const { app, bucketMs, counts } = ledgerCellFromWire(row)
-        cells.addLedger(app, bucketMs + moveMs, counts)
-      }
-    }
-    await makePartitions(sql, moved)
+    history().minute(4, { requests: 3, failed: 3, app: 'shop' }).into(cells, moveMs)
     await sql.begin((transaction) => mergeCells(transaction, cells))
     const { out, err } = await run(['rule', 'test', 'slow', '--days', '1'])
     const at = (minute: number): string => new Date(minuteMs + minute * MINUTE_MS).toISOString()
-    expect(out).toBe(`${at(5)}\tdemo\tfiring\t3000\t1\t-\n${at(6)}\tdemo\tok\t100\t1\t-\n`)
+    expect(out).toBe(`${at(5)}\tdemo\tfiring\t3000\t1\t-\t1m\n${at(6)}\tdemo\tok\t100\t1\t-\t1m\n`)
     expect(err).toContain('slow: 1 incidents in 1 days, 1 minutes')
     const all = await run([
       ...['rule', 'test', '--app', '*', '--metric', 'error-rate', '--threshold', '0.5'],
       ...['--window', '1m', '--days', '1'],
     ])
-    expect(all.out).toBe(`${at(5)}\tshop\tfiring\t1\t1\t-\n`)
+    expect(all.out).toBe(`${at(5)}\tshop\tfiring\t1\t1\t-\t1m\n`)
+  }, 60_000)
+
+  test('test reads what is kept of older times: windows are as long as its rows, incidents go on', async () => {
+    const dayMs = 86_400_000
+    const todayMs = Math.floor(Date.now() / dayMs) * dayMs
+    const [minutesMs, tensMs] = [todayMs - dayMs, todayMs - 4 * dayMs]
+    for (const [tier, ms, coarser] of [
+      ['1m', minutesMs, '10m'] as const,
+      ['10m', tensMs, '1h'] as const,
+    ]) {
+      const until = new Date(ms).toISOString()
+      await sql`update shelf.tiers set dropped_until = ${until} where tier = ${tier}`
+      await sql`
+        update shelf.tiers set closed_until = ${until}, compacted_until = ${until}
+        where tier = ${coarser}`
+    }
+    const aged = async (sinceMs: number, fill: (history: History) => History): Promise<void> => {
+      const cells = new Cells()
+      fill(new History()).into(cells, sinceMs - START_MS)
+      await sql.begin((transaction) => mergeCells(transaction, cells))
+    }
+    const app = 'aged'
+    const hoursMs = tensMs - dayMs
+    await aged(hoursMs, (history) =>
+      history.minutes(0, 200, { app }).minute(4, { app, serviceMs: 3000 }),
+    )
+    const someMs = tensMs + dayMs
+    await aged(someMs, (history) =>
+      history
+        .minutes(0, 40, { app })
+        .minute(4, { app, serviceMs: 3000 })
+        .counter(14, 'H12', 60, app),
+    )
+    // It fires while minutes begin.
+    await aged(minutesMs - 10 * MINUTE_MS, (history) =>
+      history.minutes(0, 12, { app, serviceMs: 3000 }).minutes(13, 20, { app }),
+    )
+    const said = async (rule: Partial<Rule> & { metric: string }): Promise<string[]> => {
+      const full = ruleSchema.parse({ id: 'r', apps: [app], windowMinutes: 1, ...rule })
+      const found: string[] = []
+      for await (const { window, state, value } of tryRule(sql, full, 0, todayMs)) {
+        const minutes = (Date.parse(window.until) - Date.parse(window.since)) / MINUTE_MS
+        found.push(`${window.until} ${state} ${value} ${minutes}m`)
+      }
+      return found
+    }
+    const after = (ms: number, minutes: number): string =>
+      new Date(ms + minutes * MINUTE_MS).toISOString()
+    expect(await said({ metric: 'max', threshold: 1000 })).toEqual([
+      `${after(hoursMs, 60)} firing 3000 60m`,
+      `${after(hoursMs, 120)} ok 100 60m`,
+      `${after(someMs, 10)} firing 3000 10m`,
+      `${after(someMs, 20)} ok 100 10m`,
+      `${after(minutesMs, 0)} firing 3000 10m`,
+      `${after(minutesMs, 4)} ok 100 1m`,
+    ])
+    // Six a minute are over five; over ten minutes they are one a minute each.
+    expect(await said({ metric: 'H12', threshold: 5 })).toEqual([
+      `${after(someMs, 20)} firing 60 10m`,
+      `${after(someMs, 30)} ok 0 10m`,
+    ])
+    expect(await said({ metric: 'H12', threshold: 7 })).toEqual([])
   }, 60_000)
 })
 
