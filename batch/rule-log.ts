@@ -70,7 +70,7 @@ export class RuleLog {
   /** Copies of what was written last before `timeMs`, so that the log does not drop it. */
   copiesBefore(timeMs: number): RuleRecord[] {
     return [...this.known.values()]
-      .filter(({ entry, copiedMs }) => copiedMs < timeMs && !isDeleted(entry))
+      .filter(({ entry, copiedMs }) => copiedMs < timeMs && !isOver(entry, timeMs))
       .map(({ entry }) => {
         const { timestampMs, ...record } = entry
         return { ...record, since: new Date(inForceMs(entry)).toISOString() }
@@ -80,8 +80,11 @@ export class RuleLog {
 
 const keyOf = ({ kind, id }: Pick<RuleRecord, 'kind' | 'id'>): string => `${kind}/${id}`
 
-const isDeleted = (record: RuleRecord): boolean =>
-  record.kind === 'rule' ? record.rule === null : record.silence === null
+/** Deleted; or a silence that ended before `timeMs`. */
+function isOver(record: RuleRecord, timeMs: number): boolean {
+  if (record.kind === 'rule') return record.rule === null
+  return record.silence === null || Date.parse(record.silence.until) < timeMs
+}
 
 /**
  * What a record of rules holds; undefined where it is none.

@@ -5,6 +5,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { migrate } from '../batch/migrate.ts'
 import { parseProgramArgs } from '../batch/program.ts'
+import { deleteOldAlerts } from '../batch/retain-alerts.ts'
+import { keepSettings } from '../batch/retain-settings.ts'
 import { rule } from '../batch/rule.ts'
 import { parseRulesFile, printRulesFile } from '../batch/rule-file.ts'
 import { tryRule } from '../batch/rule-history.ts'
@@ -318,6 +320,35 @@ test('shelf silence adds, lists and ends silences, with an author and a reason',
     .map(({ value }) => JSON.parse(String(value)))
     .filter((record) => record.id === id)
   expect(copies.map(({ silence }) => silence?.reason ?? null)).toEqual(['a move', null])
+}, 60_000)
+
+test('retain deletes what check left behind, when it is as old as the setting says', async () => {
+  const result = {
+    ...{ app: 'demo', rule: 'slow', kind: 'change', name: 'slow', metric: 'max', operator: '>=' },
+    ...{ threshold: 1, severity: 'info', state: 'ok', previous: 'ok', count: 0, rule_revision: 1 },
+  }
+  const daysAgo = (days: number): Date => new Date(Date.now() - days * 86_400_000)
+  for (const days of [401, 399]) {
+    const times = {
+      window_since: daysAgo(days),
+      window_until: daysAgo(days),
+      decided_at: daysAgo(days),
+    }
+    await sql`insert into shelf.check_results ${sql({ ...result, ...times })}`
+    const { app, rule, name, metric, operator, threshold, severity, state } = result
+    const row = { app, rule, name, metric, operator, threshold, severity, state }
+    for (const [id, ended_at] of [['open', null] as const, ['over', daysAgo(days)] as const]) {
+      const times = { since: daysAgo(402), started_at: daysAgo(402), detected_at: daysAgo(402) }
+      await sql`insert into shelf.incidents ${sql({ ...row, ...times, id: `${id}-${days}`, ended_at })}`
+    }
+  }
+  const { out } = await run(['retain', '--dry-run'])
+  expect(out).toContain('delete check_results 1 rows\ndelete incidents 1 rows\n')
+  expect(await deleteOldAlerts(sql, keepSettings({ SHELF_KEEP_ALERTS: 'forever' }).alerts)).toBe(0)
+  expect(await deleteOldAlerts(sql)).toBe(2)
+  const left = await sql<{ id: string }[]>`select id from shelf.incidents order by id`
+  expect(left.map(({ id }) => id)).toEqual(['open-399', 'open-401', 'over-399'])
+  expect(await deleteOldAlerts(sql, keepSettings({ SHELF_KEEP_ALERTS: '30 days' }).alerts)).toBe(2)
 }, 60_000)
 
 test('shelf check on the log begins with a checkpoint, and sees to it that a quiet log says something', async () => {
