@@ -70,7 +70,11 @@ export function linksOf(message: Message, webUrl: string | undefined): Link[] {
   const base = URL.parse(webUrl ?? '')
   if (base === null || !/^https?:$/.test(base.protocol)) return links
   const apps = appsOf(message)
-  if (apps.length === 1) base.searchParams.set('app', apps[0] ?? '')
+  const [app] = apps
+  const folder = base.pathname.endsWith('/') ? base.pathname : `${base.pathname}/`
+  if (apps.length === 1 && app !== undefined) {
+    base.pathname = `${folder}apps/${encodeURIComponent(app)}`
+  }
   return [...links, { text: 'Dashboard', href: base.href }]
 }
 

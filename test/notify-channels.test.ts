@@ -71,7 +71,7 @@ describe('a webhook', () => {
         ],
         links: [
           { text: 'Playbook', href: 'https://example.com/playbooks/slow' },
-          { text: 'Dashboard', href: 'https://shelf.example.com/?app=demo' },
+          { text: 'Dashboard', href: 'https://shelf.example.com/apps/demo' },
         ],
       },
     })
@@ -139,7 +139,7 @@ describe('Slack', () => {
     expect(sections).toEqual([
       `• ${LINE.replace('>', '&gt;')}`,
       '<https://example.com/playbooks/slow|Playbook> · ' +
-        '<https://shelf.example.com/?app=demo|Dashboard>',
+        '<https://shelf.example.com/apps/demo|Dashboard>',
     ])
     expect(many?.text).toBe('🔴 Firing (critical): p95 over 1 s: 50 apps')
     expect(JSON.stringify(many)).toContain('and 30 more')
@@ -226,7 +226,7 @@ describe('e-mail', () => {
     expect(text).toContain('Auto-Submitted: auto-generated\r\n')
     expect(text).toContain(LINE)
     expect(text).toContain('Playbook: https://example.com/playbooks/slow')
-    expect(text).toContain('Dashboard: https://shelf.example.com/?app=demo')
+    expect(text).toContain('Dashboard: https://shelf.example.com/apps/demo')
     const idOf = (mail: string | undefined) => /^Message-ID: (.*)\r$/im.exec(mail ?? '')?.[1]
     expect(idOf(mail?.text)).toBe(`<${FIRED.key}@example.com>`)
     expect(idOf(again?.text)).toBe(`<${FIRED.key}@example.com>`)
