@@ -1,11 +1,12 @@
 /**
  * The clock of check: a quiet log says nothing, so a record that says nothing is appended to it when
- * a window is over. It has to come back through aggregate: only the log closes windows.
+ * a window is over. It has to come back through aggregate: only the log closes windows. Aggregate
+ * does so too, but later, and not in a partition that never had a burst: whose app may be missed.
  */
 import type { Log } from '../broker/log.ts'
 import { GRACE_MS, type PartitionChecker } from '../core/check.ts'
+import { CHUNK_MS, timeStep } from '../core/chunk.ts'
 import { MINUTE_MS, minuteOf } from '../core/ledger.ts'
-import { stepEnd } from './tick.ts'
 import { RAW } from './topics.ts'
 
 /** Ticks for one window, one a step of log time: the second closes the first one's chunk. */
@@ -45,6 +46,6 @@ export class CheckTick {
     this.nextMs =
       appended === undefined || this.ticks >= TICKS_MAX
         ? nowMs + PAUSE_MS
-        : stepEnd(appended, nowMs)
+        : Math.min((timeStep(appended.timestamp) + 1) * CHUNK_MS, nowMs + CHUNK_MS)
   }
 }
