@@ -397,6 +397,7 @@ export const incidents = shelf.table(
     since: time().notNull(),
     startedAt: time('started_at').notNull(),
     detectedAt: time('detected_at').notNull(),
+    timeToDetect: interval('time_to_detect').generatedAlwaysAs(sql`detected_at - since`),
     saidAt: time('said_at'),
     endedAt: time('ended_at'),
     firstValue: doublePrecision('first_value'),

@@ -213,7 +213,7 @@ test('while PostgreSQL is down for ten minutes check decides on, also after a re
   ])
   const found = await until('all rows', async () => {
     const rows = await sql`
-      select state, reminders, started_at, ended_at, detected_at - since as detect, first_value
+      select state, reminders, started_at, ended_at, time_to_detect as detect, first_value
       from shelf.incidents order by started_at`
     return rows.length === 2 && rows
   })

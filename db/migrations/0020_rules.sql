@@ -109,32 +109,33 @@ comment on column shelf.check_results.muted is
   'Why nobody was told: rule, silence, maintenance or deploy; null: they were.';
 
 create table shelf.incidents (
-  id          text not null,
-  app         text not null,
-  rule        text not null,
-  name        text not null,
-  process     text,
-  metric      text not null,
-  operator    text not null,
-  threshold   double precision not null,
-  severity    text not null,
-  state       text not null,
-  since       timestamp with time zone not null,
-  started_at  timestamp with time zone not null,
-  detected_at timestamp with time zone not null,
-  said_at     timestamp with time zone,
-  ended_at    timestamp with time zone,
-  first_value double precision,
-  last_value  double precision,
-  reminders   integer not null default 0,
-  muted       text,
+  id             text not null,
+  app            text not null,
+  rule           text not null,
+  name           text not null,
+  process        text,
+  metric         text not null,
+  operator       text not null,
+  threshold      double precision not null,
+  severity       text not null,
+  state          text not null,
+  since          timestamp with time zone not null,
+  started_at     timestamp with time zone not null,
+  detected_at    timestamp with time zone not null,
+  time_to_detect interval generated always as (detected_at - since) stored,
+  said_at        timestamp with time zone,
+  ended_at       timestamp with time zone,
+  first_value    double precision,
+  last_value     double precision,
+  reminders      integer not null default 0,
+  muted          text,
   constraint incidents_pkey primary key (app, id)
 );
 
 create index incidents_started_at on shelf.incidents using btree (started_at);
 
 comment on table shelf.incidents is
-  'From when to when a rule fired for an app, through times in which nobody knew. Made of shelf.check_results. The time to detect is detected_at - since.';
+  'From when to when a rule fired for an app, through times in which nobody knew. Made of shelf.check_results.';
 comment on column shelf.incidents.id is 'rule/app/started_at.';
 comment on column shelf.incidents.app is 'The app.';
 comment on column shelf.incidents.rule is 'The id of the rule.';
@@ -149,6 +150,8 @@ comment on column shelf.incidents.since is
   'The start of the first window that fired: it began between here and started_at.';
 comment on column shelf.incidents.started_at is 'The end of the first window that fired.';
 comment on column shelf.incidents.detected_at is 'The time of the log when that was decided.';
+comment on column shelf.incidents.time_to_detect is
+  'detected_at - since: at most so long after it began it was known.';
 comment on column shelf.incidents.said_at is
   'The end of the last window of which people were told; null: they were not.';
 comment on column shelf.incidents.ended_at is
