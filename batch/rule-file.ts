@@ -3,6 +3,7 @@ import { parse, stringify, YAMLParseError } from 'yaml'
 import { z } from 'zod'
 import { type Rule, ruleSchema } from '../core/rule.ts'
 import { UsageError } from './program.ts'
+import { mustHaveTargets } from './rule-options.ts'
 
 const fileSchema = z.strictObject({ rules: z.array(ruleSchema) })
 
@@ -23,6 +24,7 @@ export function parseRulesFile(text: string): Rule[] {
   const { rules } = parsed.data
   const ids = rules.map(({ id }) => id)
   const twice = ids.find((id, i) => ids.indexOf(id) !== i)
+  for (const rule of rules) mustHaveTargets(rule)
   if (twice !== undefined) throw new UsageError(`the rule ${twice} is there twice`)
   return rules
 }

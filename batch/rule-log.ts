@@ -17,7 +17,7 @@ export class RuleLog {
   /** Each revision once. Grows with edits only. */
   readonly entries: RuleEntry[] = []
   /** The newest revision of each rule and silence, and when its last copy was written. */
-  private readonly known = new Map<string, { entry: RuleEntry; copiedMs: number }>()
+  private readonly newest = new Map<string, { entry: RuleEntry; copiedMs: number }>()
   /** The greatest revision of all. */
   revision = -1
   /** Offset to read next. */
@@ -58,18 +58,23 @@ export class RuleLog {
     const entry: RuleEntry = { ...rule, timestampMs: record.timestamp }
     this.revision = Math.max(this.revision, rule.revision)
     const key = keyOf(rule)
-    const known = this.known.get(key)
+    const known = this.newest.get(key)
     if (known === undefined || known.entry.revision < rule.revision) {
-      this.known.set(key, { entry, copiedMs: record.timestamp })
+      this.newest.set(key, { entry, copiedMs: record.timestamp })
       this.entries.push(entry)
     } else if (known.entry.revision === rule.revision) {
       known.copiedMs = Math.max(known.copiedMs, record.timestamp)
     }
   }
 
+  /** The newest record of each rule and silence. */
+  known(): RuleEntry[] {
+    return [...this.newest.values()].map(({ entry }) => entry)
+  }
+
   /** Copies of what was written last before `timeMs`, so that the log does not drop it. */
   copiesBefore(timeMs: number): RuleRecord[] {
-    return [...this.known.values()]
+    return [...this.newest.values()]
       .filter(({ entry, copiedMs }) => copiedMs < timeMs && !isOver(entry, timeMs))
       .map(({ entry }) => {
         const { timestampMs, ...record } = entry

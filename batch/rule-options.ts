@@ -2,6 +2,7 @@
 import { z } from 'zod'
 import { METRIC_HELP } from '../core/metric.ts'
 import { type Rule, ruleSchema } from '../core/rule.ts'
+import { parseTarget, showTarget, TargetError } from '../notify/target.ts'
 import { type Arguments, type Options, UsageError } from './program.ts'
 
 const LONGEST_ID = 64
@@ -96,7 +97,20 @@ export function fieldsOf({ text }: Pick<Arguments, 'text'>): Record<string, unkn
 export function parseRule(fields: Record<string, unknown>): Rule {
   const parsed = ruleSchema.safeParse(fields)
   if (!parsed.success) throw new UsageError(z.prettifyError(parsed.error))
+  mustHaveTargets(parsed.data)
   return parsed.data
+}
+
+/** What a name stands for the worker's environment says: here it may be any. @throws UsageError */
+export function mustHaveTargets({ id, notify }: Rule): void {
+  for (const target of notify) {
+    try {
+      parseTarget(target, {})
+    } catch (error) {
+      if (!(error instanceof TargetError)) throw error
+      if (!error.isPassing) throw new UsageError(`${id}: ${showTarget(target)}: ${error.message}`)
+    }
+  }
 }
 
 /** What a rule is called that nobody named: `demo-web-p95`. */

@@ -1,6 +1,7 @@
 /**
  * Copies the rules and silences of the database into the topic rules. Any number of these may do so:
  * repeats fall away. While PostgreSQL is down nothing is copied, and check goes on with what it has.
+ * To a database that never had them (a new one) they are copied back: else nobody could edit them.
  */
 import type { Log } from '../broker/log.ts'
 import {
@@ -13,6 +14,7 @@ import type { Sql } from '../db/client.ts'
 import { patiently, pause } from './loop.ts'
 import { say } from './program.ts'
 import { RULES_PARTITION, RuleLog } from './rule-log.ts'
+import { restoreRules } from './rules.ts'
 import { RULES } from './topics.ts'
 
 /** An edit is in force with the first window after it was copied. */
@@ -39,6 +41,7 @@ export class RulePublisher {
   private readonly rules: RuleLog
   /** The greatest revision that was looked at. */
   private seen = -1
+  private isRestored = false
 
   constructor(
     private readonly log: Log,
@@ -53,6 +56,8 @@ export class RulePublisher {
    */
   async step(): Promise<number> {
     await this.rules.refresh()
+    if (!this.isRestored) await restoreRules(this.sql, this.rules.known())
+    this.isRestored = true
     const rows = await readRows(this.sql, Math.max(this.rules.revision, this.seen))
     const news = rows.flatMap((row) => {
       const record = { version: RULE_RECORD_VERSION, ...row, [row.kind]: row.content }

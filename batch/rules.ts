@@ -1,6 +1,6 @@
 /** Rules and silences in the database. Each change takes a revision greater than all before it. */
 import { type Rule, ruleSchema } from '../core/rule.ts'
-import type { Silence } from '../core/rule-record.ts'
+import type { RuleRecord, Silence } from '../core/rule-record.ts'
 import type { Sql, Transaction } from '../db/client.ts'
 import { say, UsageError } from './program.ts'
 
@@ -48,6 +48,23 @@ async function nextRevision(sql: Transaction): Promise<number> {
     ) as revision`
   if (row === undefined) throw new Error('no revision')
   return row.revision
+}
+
+/** Writes records of the log that the database never had. What was deleted is left out. */
+export async function restoreRules(sql: Sql, records: readonly RuleRecord[]): Promise<void> {
+  for (const record of records) {
+    const { id, revision } = record
+    if (record.kind === 'silence') {
+      if (record.silence === null) continue
+      const row = { id, revision, ...record.silence }
+      await sql`insert into shelf.silences ${sql(row)} on conflict do nothing`
+    } else if (record.rule !== null) {
+      const definition = sql.json({ ...record.rule })
+      await sql`
+        insert into shelf.rules (id, revision, definition) values (${id}, ${revision}, ${definition})
+        on conflict do nothing`
+    }
+  }
 }
 
 export async function saveRule(sql: Transaction, rule: Rule): Promise<void> {

@@ -9,7 +9,7 @@ import { CheckWorker } from '../batch/check-worker.ts'
 import { migrate } from '../batch/migrate.ts'
 import { RuleLog } from '../batch/rule-log.ts'
 import { RulePublisher } from '../batch/rule-publish.ts'
-import { change, deleteRule, saveRule, saveSilence } from '../batch/rules.ts'
+import { change, deleteRule, listRules, saveRule, saveSilence } from '../batch/rules.ts'
 import { AGGREGATES, CHECK_RESULTS, RULES } from '../batch/topics.ts'
 import { EmbeddedLog } from '../broker/embedded.ts'
 import type { AggregateRecord } from '../core/aggregate-record.ts'
@@ -183,6 +183,14 @@ test('while PostgreSQL is down for ten minutes check decides on, also after a re
   const publisher = new RulePublisher(timed.log, sql)
   expect(await publisher.step()).toBe(3)
   expect(await publisher.step()).toBe(0)
+  // A new database: the log has the rules, so it gets them back, as they were.
+  const before = [await listRules(sql), await sql`select id, revision, app from shelf.silences`]
+  await sql`delete from shelf.rules`
+  await sql`delete from shelf.silences`
+  expect(await new RulePublisher(timed.log, sql).step()).toBe(0)
+  const after = [await listRules(sql), await sql`select id, revision, app from shelf.silences`]
+  expect(after.map((rows) => [...rows])).toEqual(before.map((rows) => [...rows]))
+  expect(before[0]).toHaveLength(1)
   await timed.begin()
   const rows = persistCheckResults(timed.log, sql, stop.signal)
   const history = new History().minutes(0, 4, {}).minutes(5, 16, { serviceMs: 3000 })

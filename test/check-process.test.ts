@@ -122,6 +122,8 @@ describe('in pipes', () => {
     // What was told a moment ago is not told again.
     const again = await run(['check'], Bun.file(input))
     expect(again).toEqual({ out: '', err: '', code: 0 })
+    const deleted = JSON.stringify({ ...record, revision: 2, rule: null })
+    await stack.log.append('rules', [{ partition: 0, value: deleted }])
   }, 60_000)
 
   test('a line that is no record of cells is named, and nothing is passed over', async () => {
@@ -186,6 +188,8 @@ describe('shelf rule', () => {
     [[...add, '--threshold', '1', '--recovery-threshold', '2'], 'beyond the threshold'],
     [[...add, '--threshold', '1', '--playbook', 'javascript:alert(1)'], 'playbook'],
     [['add', '--app', 'demo', '--metric', 'no-data', '--process', 'web'], 'as a whole'],
+    [[...add, '--threshold', '1', '--notify', 'oncall,http://example.com/x'], 'use https://'],
+    [[...add, '--threshold', '1', '--notify', 'htps://example.com/x'], 'a target is'],
     [['add', '--app', 'de mo', '--metric', 'no-data'], 'apps'],
   ]
   test.each(wrong)('%j is wrong usage, and says how', (args, words) => {
