@@ -204,30 +204,6 @@ test('what is refused goes to the dead letters at once, what fails too long does
   expect(JSON.parse(words[0].value).items).toHaveLength(1)
 })
 
-test('who stopped after sending and before noting it sends again, with the same key', async () => {
-  const { received, url } = receiver()
-  // The log takes no word of a delivery, as if we had died just before.
-  const forgetful: Log = {
-    topics: () => log.topics(),
-    createTopics: (wanted) => log.createTopics(wanted),
-    offsetAt: (...args) => log.offsetAt(...args),
-    read: (...args) => log.read(...args),
-    append: async (topic, records) => {
-      if (records.some(({ value }) => value.includes('"outcome"'))) throw new Error('gone')
-      return await log.append(topic, records)
-    },
-  }
-  const first = notify({ oncall: url }, {}, forgetful)
-  await check(result('a', 'firing', 1))
-  await until('a message', async () => received.length > 0)
-  await first.stop()
-  notify({ oncall: url })
-  await delivered(1)
-  expect(received).toHaveLength(2)
-  expect(received[0]?.headers['webhook-id']).toBe(received[1]?.headers['webhook-id'] ?? '')
-  expect(received[0]?.body).toBe(received[1]?.body ?? '')
-}, 60_000)
-
 test('the log may be away for a while: what is said is said once', async () => {
   const { received, url } = receiver()
   let isAway = false
