@@ -1,5 +1,5 @@
 /** What it takes to get from the rules that are there to those that are wanted. */
-import type { Rule } from '../core/rule.ts'
+import { type Rule, summaryOf } from '../core/rule.ts'
 
 export interface RuleDiff {
   save: Rule[]
@@ -39,12 +39,4 @@ function changesOf(before: Rule, after: Rule): string[] {
     const [was, is] = [JSON.stringify(old.get(field)), JSON.stringify(value)]
     return was === is ? [] : [`${field}: ${was} → ${is}`]
   })
-}
-
-/** `demo web p95 >= 1000 over 5m`. */
-export function summaryOf(rule: Rule): string {
-  const { apps, process, metric, operator, threshold, windowMinutes } = rule
-  const where = [apps.join(','), ...(process === null ? [] : [process])].join(' ')
-  const what = metric === 'no-data' ? metric : `${metric} ${operator} ${threshold}`
-  return `${where} ${what} over ${windowMinutes}m`
 }

@@ -11,10 +11,10 @@ import {
   type Silence,
 } from '../core/rule-record.ts'
 import type { Sql } from '../db/client.ts'
+import { restoreRules } from '../db/rules.ts'
 import { patiently, pause } from './loop.ts'
 import { say } from './program.ts'
 import { RULES_PARTITION, RuleLog } from './rule-log.ts'
-import { restoreRules } from './rules.ts'
 import { RULES } from './topics.ts'
 
 /** An edit is in force with the first window after it was copied. */

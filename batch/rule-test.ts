@@ -2,11 +2,11 @@
 import { MINUTE_MS } from '../core/ledger.ts'
 import type { Rule } from '../core/rule.ts'
 import type { Sql } from '../db/client.ts'
+import { firstRowMs, tryRule } from '../db/rule-history.ts'
 import { writeOut } from './ndjson.ts'
 import { type Arguments, say, UsageError } from './program.ts'
-import { firstRowMs, tryRule } from './rule-history.ts'
 import { fieldsOf, idOf, parseRule } from './rule-options.ts'
-import { findRule } from './rules.ts'
+import { mustFindRule } from './rule-stored.ts'
 
 const DAY_MS = 24 * 3_600_000
 const DAYS_MAX = 400
@@ -45,6 +45,6 @@ async function ruleOf(sql: Sql, args: Arguments): Promise<Rule> {
   return parseRule(
     id === undefined
       ? { ...fields, id: idOf(fields) }
-      : { ...(await findRule(sql, id)), ...fields },
+      : { ...(await mustFindRule(sql, id)), ...fields },
   )
 }

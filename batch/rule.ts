@@ -1,17 +1,18 @@
 /** `shelf rule`: what check watches. Rules live in the database, and in a file of yours if you like. */
 import { readFileSync } from 'node:fs'
-import type { Rule } from '../core/rule.ts'
+import { type Rule, summaryOf } from '../core/rule.ts'
 import { connect, type Sql } from '../db/client.ts'
+import { change, deleteRule, saveRule } from '../db/rules.ts'
 import { locateDatabase, locateLog } from './locate.ts'
 import { writeOut } from './ndjson.ts'
 import { openLog } from './open-log.ts'
 import { type Arguments, type Program, say, UsageError } from './program.ts'
-import { diffRules, summaryOf } from './rule-diff.ts'
+import { diffRules } from './rule-diff.ts'
 import { parseRulesFile, printRulesFile } from './rule-file.ts'
 import { fieldsOf, idOf, parseMinutes, parseRule, RULE_OPTIONS } from './rule-options.ts'
 import { RulePublisher } from './rule-publish.ts'
+import { mustFindRule, storedRules } from './rule-stored.ts'
 import { ruleTest } from './rule-test.ts'
-import { change, deleteRule, findRule, listRules, saveRule } from './rules.ts'
 
 /** Who edits a rule waits so long for the log to hear of it; `shelf run` tells it in any case. */
 const PUBLISH_MS_MAX = 3000
@@ -62,7 +63,7 @@ async function add(sql: Sql, args: Arguments): Promise<void> {
   const [, id = idOf(fields)] = args.positionals
   const added = parseRule({ ...fields, id })
   await save(sql, args, added, async () => {
-    const isThere = (await listRules(sql)).some((rule) => rule.id === id)
+    const isThere = (await storedRules(sql)).some((rule) => rule.id === id)
     if (isThere) throw new UsageError(`there is a rule ${id}: edit it, or name this one: add ID`)
   })
   await writeOut(`${id}\n`)
@@ -71,19 +72,19 @@ async function add(sql: Sql, args: Arguments): Promise<void> {
 async function edit(sql: Sql, args: Arguments): Promise<void> {
   const { enable, disable } = args.flags
   const state = enable || disable ? { enabled: enable === true } : {}
-  const before = await findRule(sql, idIn(args))
+  const before = await mustFindRule(sql, idIn(args))
   await save(sql, args, parseRule({ ...before, ...fieldsOf(args), ...state }))
 }
 
 async function mute(sql: Sql, args: Arguments): Promise<void> {
-  const before = await findRule(sql, idIn(args))
+  const before = await mustFindRule(sql, idIn(args))
   const forMs = args.text.for === undefined ? undefined : parseMinutes(args.text.for) * 60_000
   const until = forMs === undefined ? 'forever' : new Date(Date.now() + forMs).toISOString()
   await save(sql, args, parseRule({ ...before, mutedUntil: args.flags.off ? null : until }))
 }
 
 async function remove(sql: Sql, args: Arguments): Promise<void> {
-  const { id } = await findRule(sql, idIn(args))
+  const { id } = await mustFindRule(sql, idIn(args))
   if (isDry(args, [`- ${id}`])) return
   await change(sql, (transaction) => deleteRule(transaction, id))
   await publish(sql)
@@ -114,7 +115,7 @@ function idIn({ positionals }: Arguments): string {
 }
 
 async function list(sql: Sql, { text }: Arguments): Promise<void> {
-  for (const rule of await listRules(sql)) {
+  for (const rule of await storedRules(sql)) {
     if (text.app !== undefined && !rule.apps.includes(text.app)) continue
     const state = rule.enabled ? (rule.mutedUntil === null ? 'on' : mutedWords(rule)) : 'off'
     const fields = [rule.id, summaryOf(rule), rule.severity, rule.notify.join(',') || '-', state]
@@ -130,8 +131,8 @@ function mutedWords({ mutedUntil }: Rule): string {
 
 async function show(sql: Sql, { positionals }: Arguments): Promise<void> {
   const ids = positionals.slice(1)
-  const rules = ids.length === 0 ? await listRules(sql) : []
-  for (const id of ids) rules.push(await findRule(sql, id))
+  const rules = ids.length === 0 ? await storedRules(sql) : []
+  for (const id of ids) rules.push(await mustFindRule(sql, id))
   await writeOut(printRulesFile(rules))
 }
 
@@ -140,13 +141,13 @@ async function apply(sql: Sql, args: Arguments): Promise<void> {
   if (path === undefined) throw new UsageError('usage: shelf rule apply FILE')
   const wanted = parseRulesFile(readFileSync(path, 'utf8'))
   const keep = args.flags.keep === true
-  const { lines } = diffRules(await listRules(sql), wanted, { keep })
+  const { lines } = diffRules(await storedRules(sql), wanted, { keep })
   for (const line of lines) await writeOut(`${line}\n`)
   if (lines.length === 0) say('the rules are those of the file')
   if (lines.length === 0 || args.flags['dry-run'] || !isAllowed(args)) return
   await change(sql, async (transaction) => {
     // Somebody may have edited rules since they were printed: the file is right.
-    const diff = diffRules(await listRules(transaction), wanted, { keep })
+    const diff = diffRules(await storedRules(transaction), wanted, { keep })
     for (const rule of diff.save) await saveRule(transaction, rule)
     for (const id of diff.delete) await deleteRule(transaction, id)
   })

@@ -4,12 +4,12 @@ import { userInfo } from 'node:os'
 import { z } from 'zod'
 import { silenceSchema } from '../core/rule-record.ts'
 import { connect, type Sql } from '../db/client.ts'
+import { change, deleteSilence, listSilences, saveSilence } from '../db/rules.ts'
 import { locateDatabase } from './locate.ts'
 import { writeOut } from './ndjson.ts'
 import { type Arguments, type Program, say, UsageError } from './program.ts'
 import { publish } from './rule.ts'
 import { parseMinutes } from './rule-options.ts'
-import { change, deleteSilence, listSilences, saveSilence } from './rules.ts'
 import { parseTime } from './time.ts'
 
 export const silence: Program = {
@@ -81,6 +81,8 @@ async function remove(sql: Sql, { positionals, flags }: Arguments): Promise<void
   const [, id] = positionals
   if (id === undefined) throw new UsageError('usage: shelf silence delete ID')
   if (flags['dry-run']) return say(`would end the silence ${id}`)
-  await change(sql, (transaction) => deleteSilence(transaction, id))
+  await change(sql, async (transaction) => {
+    if (!(await deleteSilence(transaction, id))) throw new UsageError(`there is no silence ${id}`)
+  })
   await publish(sql)
 }

@@ -107,3 +107,11 @@ export function crosses(value: number, operator: Operator, threshold: number): b
       return value < threshold
   }
 }
+
+/** `demo web p95 >= 1000 over 5m`. */
+export function summaryOf(rule: Rule): string {
+  const { apps, process, metric, operator, threshold, windowMinutes } = rule
+  const where = [apps.join(','), ...(process === null ? [] : [process])].join(' ')
+  const what = metric === 'no-data' ? metric : `${metric} ${operator} ${threshold}`
+  return `${where} ${what} over ${windowMinutes}m`
+}

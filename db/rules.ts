@@ -1,29 +1,28 @@
 /** Rules and silences in the database. Each change takes a revision greater than all before it. */
 import { type Rule, ruleSchema } from '../core/rule.ts'
 import type { RuleRecord, Silence } from '../core/rule-record.ts'
-import type { Sql, Transaction } from '../db/client.ts'
-import { say, UsageError } from './program.ts'
+import type { Sql, Transaction } from './client.ts'
 
 export interface StoredSilence extends Silence {
   id: string
 }
 
-/** All rules, by id. One that can't be read is passed over, and said. */
-export async function listRules(sql: Sql | Transaction): Promise<Rule[]> {
+/** All rules, by id. One that can't be read is passed over, and said to `warn`. */
+export async function listRules(
+  sql: Sql | Transaction,
+  warn: (words: string) => void = () => {},
+): Promise<Rule[]> {
   const rows = await sql<{ id: string; definition: unknown }[]>`
     select id, definition from shelf.rules where deleted_at is null order by id`
   return rows.flatMap(({ id, definition }) => {
     const parsed = ruleSchema.safeParse(definition)
-    if (!parsed.success) say(`rule ${id} can't be read: ${parsed.error.issues[0]?.message}`)
+    if (!parsed.success) warn(`rule ${id} can't be read: ${parsed.error.issues[0]?.message}`)
     return parsed.success ? [parsed.data] : []
   })
 }
 
-/** @throws UsageError where there is none */
-export async function findRule(sql: Sql, id: string): Promise<Rule> {
-  const rule = (await listRules(sql)).find((rule) => rule.id === id)
-  if (rule === undefined) throw new UsageError(`there is no rule ${id}: shelf rule list has them`)
-  return rule
+export async function findRule(sql: Sql | Transaction, id: string): Promise<Rule | undefined> {
+  return (await listRules(sql)).find((rule) => rule.id === id)
 }
 
 /** Changes rules or silences: all of it or nothing, and nobody else at the same time. */
@@ -102,11 +101,11 @@ export async function saveSilence(sql: Transaction, silence: StoredSilence): Pro
   await sql`insert into shelf.silences ${sql({ ...silence, revision })}`
 }
 
-/** @throws UsageError where there is none */
-export async function deleteSilence(sql: Transaction, id: string): Promise<void> {
+/** @returns false where there is none */
+export async function deleteSilence(sql: Transaction, id: string): Promise<boolean> {
   const revision = await nextRevision(sql)
   const found = await sql`
     update shelf.silences set revision = ${revision}, deleted_at = now()
     where id = ${id} and deleted_at is null returning id`
-  if (found.length === 0) throw new UsageError(`there is no silence ${id}`)
+  return found.length > 0
 }

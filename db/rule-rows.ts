@@ -3,8 +3,8 @@ import type { AggregateRecord } from '../core/aggregate-record.ts'
 import type { WireCell } from '../core/cell-wire.ts'
 import { LEDGER_COUNTS } from '../core/ledger.ts'
 import { MARKER_KINDS } from '../core/marker.ts'
-import type { Sql } from '../db/client.ts'
-import { histogramFromText } from '../db/schema.ts'
+import type { Sql } from './client.ts'
+import { histogramFromText } from './schema.ts'
 
 /** What is asked for. */
 export interface Asked {

@@ -9,7 +9,7 @@ import { parseMetric } from '../core/metric.ts'
 import { ALL_APPS, type Rule } from '../core/rule.ts'
 import { RULE_RECORD_VERSION } from '../core/rule-record.ts'
 import { namesOf } from '../core/window-value.ts'
-import type { Sql } from '../db/client.ts'
+import type { Sql } from './client.ts'
 import { type Asked, readCells, readLedger } from './rule-rows.ts'
 
 /** Rows that are read at a time: those of so many steps. */
