@@ -5,8 +5,6 @@ import { type Rule, ruleSchema } from '../core/rule.ts'
 import { parseTarget, showTarget, TargetError } from '../notify/target.ts'
 import { type Arguments, type Options, UsageError } from './program.ts'
 
-const LONGEST_ID = 64
-
 export const RULE_OPTIONS: Options = {
   app: { type: 'string', value: 'APP,…', help: "apps, each by itself; '*': all that send" },
   process: { type: 'string', value: 'TYPE', help: 'process type (default: all together)' },
@@ -111,15 +109,4 @@ export function mustHaveTargets({ id, notify }: Rule): void {
       if (!error.isPassing) throw new UsageError(`${id}: ${showTarget(target)}: ${error.message}`)
     }
   }
-}
-
-/** What a rule is called that nobody named: `demo-web-p95`. */
-export function idOf(fields: Record<string, unknown>): string {
-  const parts = [fields.apps, fields.process, fields.metric].flat()
-  const words = parts.filter((part) => typeof part === 'string').join('-')
-  const id = words
-    .toLowerCase()
-    .replaceAll('*', 'all')
-    .replaceAll(/[^a-z0-9._-]+/g, '-')
-  return id.slice(0, LONGEST_ID)
 }

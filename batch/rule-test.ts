@@ -1,11 +1,11 @@
 /** `shelf rule test`: when a rule would have fired, from the rows. */
 import { MINUTE_MS } from '../core/ledger.ts'
-import type { Rule } from '../core/rule.ts'
+import { idOf, type Rule } from '../core/rule.ts'
 import type { Sql } from '../db/client.ts'
 import { firstRowMs, tryRule } from '../db/rule-history.ts'
 import { writeOut } from './ndjson.ts'
 import { type Arguments, say, UsageError } from './program.ts'
-import { fieldsOf, idOf, parseRule } from './rule-options.ts'
+import { fieldsOf, parseRule } from './rule-options.ts'
 import { mustFindRule } from './rule-stored.ts'
 
 const DAY_MS = 24 * 3_600_000

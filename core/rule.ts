@@ -20,6 +20,8 @@ export type Operator = (typeof OPERATORS)[number]
 /** Holes in the data above this share leave a rule undecided. */
 const MIN_COMPLETENESS_DEFAULT = 0.9
 
+const ID_CHARS_MAX = 64
+
 const words = z.string().min(1).max(200).refine(isLoggable)
 
 export const ruleIdSchema = z
@@ -114,4 +116,15 @@ export function summaryOf(rule: Rule): string {
   const where = [apps.join(','), ...(process === null ? [] : [process])].join(' ')
   const what = metric === 'no-data' ? metric : `${metric} ${operator} ${threshold}`
   return `${where} ${what} over ${windowMinutes}m`
+}
+
+/** What a rule is called that nobody named: `demo-web-p95`. */
+export function idOf(fields: Record<string, unknown>): string {
+  const parts = [fields.apps, fields.process, fields.metric].flat()
+  const words = parts.filter((part) => typeof part === 'string').join('-')
+  const id = words
+    .toLowerCase()
+    .replaceAll('*', 'all')
+    .replaceAll(/[^a-z0-9._-]+/g, '-')
+  return id.slice(0, ID_CHARS_MAX)
 }

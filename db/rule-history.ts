@@ -25,12 +25,14 @@ interface Span {
 /**
  * What the rule would have said from `sinceMs` to `untilMs`, Unix ms, oldest first. Where minutes
  * are no longer kept its windows are as long as the rows, at least.
+ * @param signal ends it early
  */
 export async function* tryRule(
   sql: Sql,
   rule: Rule,
   sinceMs: number,
   untilMs: number,
+  signal?: AbortSignal,
 ): AsyncGenerator<CheckResult> {
   /** What is not ok, by app. */
   const open = new Map<string, CheckResult>()
@@ -43,7 +45,7 @@ export async function* tryRule(
       rule: { ...widened(rule, span.stepMs), enabled: true, mutedUntil: null },
       timestampMs: fromMs,
     })
-    for await (const record of recordsOf(sql, rule, span)) {
+    for await (const record of recordsOf(sql, rule, span, signal)) {
       for (const result of checker.push(record)) {
         if (result.kind !== 'change' && result.kind !== 'reminder') continue
         if (result.state === 'ok') open.delete(result.app)
@@ -102,13 +104,19 @@ function widened(rule: Rule, stepMs: number): Rule {
 }
 
 /** A record a step, as if it had been aggregated by itself, and in time. */
-async function* recordsOf(sql: Sql, rule: Rule, span: Span): AsyncGenerator<AggregateRecord> {
+async function* recordsOf(
+  sql: Sql,
+  rule: Rule,
+  span: Span,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<AggregateRecord> {
   const { stepMs } = span
   const apps = rule.apps.includes(ALL_APPS) ? null : rule.apps
   const needed = { apps, ...neededBy(rule) }
   const startOf = (time: string): number => Math.floor(Date.parse(time) / stepMs) * stepMs
   let number = 0
   for (let { fromMs } = span; fromMs < span.toMs; fromMs += STEPS * stepMs) {
+    if (signal?.aborted) return
     const toMs = Math.min(fromMs + STEPS * stepMs, span.toMs)
     const asked = { ...needed, fromMs, toMs, stepMs }
     const cells = Map.groupBy(await readCells(sql, asked), (cell) => startOf(timeOf(cell)))
