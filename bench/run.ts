@@ -4,6 +4,7 @@
  */
 import { parseArgs } from 'node:util'
 import { benchBackfill } from './backfill.ts'
+import { benchCheck } from './check.ts'
 import { benchIgnore } from './ignore.ts'
 import { benchStack } from './stack.ts'
 import { benchTiers } from './tiers.ts'
@@ -32,6 +33,7 @@ export interface BenchOptions {
 
 const benches: Record<string, (options: BenchOptions) => Promise<Figure[]>> = {
   backfill: benchBackfill,
+  check: benchCheck,
   ignore: benchIgnore,
   stack: benchStack,
   tiers: benchTiers,

@@ -361,26 +361,25 @@ create function shelf.completeness_at(
   step interval default null
 ) returns setof shelf.completeness
 language sql stable parallel safe as $$
-  -- Of all apps or some, and always of the empty one: read at once.
-  with ledger as materialized (
-    select * from shelf.ledger_at(
-      case when apps is not null then array_append(apps, '') end, since, until, step)
-  )
-  select l.app, l.bucket, l.received, l.read, l.lost,
+  select app, bucket, received - duplicates,
+    received - duplicates - malformed,
+    lost,
     -- What our own log lost may have been of any app: then nobody knows. Nor where bursts of the
     -- app may count twice.
-    case when not l.is_doubtful and coalesce(u.lost_log + u.log_replaced + u.repartitioned, 0) = 0
-      then l.read::double precision / nullif(l.received + l.lost, 0)
+    case when repartitioned = 0 and coalesce(doubts, 0) = 0
+      then (received - duplicates - malformed)::double precision
+        / nullif(received - duplicates + lost, 0)
     end
   from (
-    select app, bucket, received - duplicates as received,
-      received - duplicates - malformed as read,
+    select *,
       lost_l10 + lost_l12 + lost_l13 + lost_log + dead_letters as lost,
-      repartitioned > 0 as is_doubtful
-    from ledger
-    where apps is null or app = any (apps)
+      sum(lost_log + log_replaced + repartitioned) filter (where app = '')
+        over (partition by bucket) as doubts
+    -- The empty app's rows come in the same reading.
+    from shelf.ledger_at(
+      case when apps is not null then array_append(apps, '') end, since, until, step)
   ) l
-  left join ledger u on u.app = '' and u.bucket = l.bucket
+  where apps is null or app = any (apps)
 $$;
 
 comment on function shelf.completeness_at(
