@@ -8,6 +8,7 @@ import { createMiddleware } from 'hono/factory'
 import * as z from 'zod'
 import { appNameSchema } from '../core/credential.ts'
 import { maySee } from './access.ts'
+import { alertRoutes } from './alerts.ts'
 import { apiRoutes, appsQuery } from './api/api.ts'
 import { type Asset, openAssets } from './assets.ts'
 import { compareRelease, compareWeeks, WINDOW_NAMES } from './compare.ts'
@@ -147,6 +148,7 @@ export function webApp(
     return page(c, comparePage(comparison, state))
   })
 
+  app.route('/', alertRoutes(render))
   app.route('/', apiRoutes())
 
   const refuse = (c: Context<Env>, { status, title, words }: Problem) =>

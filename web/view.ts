@@ -5,6 +5,7 @@
  */
 import type { Sql } from '../db/client.ts'
 import type { Range } from './range.ts'
+import { readIncidentMarkers } from './read/incidents.ts'
 import { type Marker, readMarkers } from './read/markers.ts'
 import { type RequestStep, readRequests } from './read/requests.ts'
 import { type ErrorStep, type GaugeStep, readErrors, readGauges } from './read/signals.ts'
@@ -61,13 +62,14 @@ export async function readView(
   const span = { app, ...range }
   const byMinute =
     range.stepMs > 60_000 && range.untilMs - range.sinceMs <= LOSS_MINUTES_SPAN_MS_MAX
-  const [requests, errors, gauges, ledger, minutes, markers] = await Promise.all([
+  const [requests, errors, gauges, ledger, minutes, markers, incidents] = await Promise.all([
     readRequests(sql, span, process),
     readErrors(sql, span, process),
     readGauges(sql, span, [...MEMORY, ...LOAD], process),
     readLedger(sql, span),
     byMinute ? readLedger(sql, { ...span, stepMs: 60_000 }) : undefined,
     readMarkers(sql, span),
+    readIncidentMarkers(sql, span),
   ])
   const time = bucketsOf(range)
   const at = new Map(time.map((bucket, i) => [bucket, i]))
@@ -96,7 +98,7 @@ export async function readView(
     completeness: sparse(grid, ledger, ({ completeness }) => completeness),
     isKnown,
     losses: lossesOf(minutes ?? ledger, minutes === undefined ? range.stepMs : 60_000),
-    markers,
+    markers: [...markers, ...incidents].sort((a, b) => a.time - b.time),
   }
 }
 

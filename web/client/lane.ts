@@ -28,7 +28,17 @@ export function drawLane(lane: HTMLElement, view: View, width: number): void {
   )
 }
 
-const WEIGHT = ['maintenance', 'crash', 'deploy', 'rollback', 'release', 'config', 'scale', 'addon']
+const WEIGHT = [
+  'incident',
+  'maintenance',
+  'crash',
+  'deploy',
+  'rollback',
+  'release',
+  'config',
+  'scale',
+  'addon',
+]
 
 function flag(x: number, markers: Marker[], room: number, isRight: boolean): HTMLElement {
   const weight = ({ kind }: Marker): number =>
@@ -81,7 +91,7 @@ export function markerWords(marker: Marker): string {
     ? `restarted ${detail.restarted.join(', ')}`
     : ''
   const until =
-    kind === 'maintenance' && text(detail, 'until') !== ''
+    (kind === 'maintenance' || kind === 'incident') && text(detail, 'until') !== ''
       ? `until ${moment(Date.parse(text(detail, 'until')) / 1000)}`
       : ''
   const more = [dynos, restarted, until, by === '' ? '' : `by ${by}`].filter((part) => part !== '')

@@ -104,7 +104,7 @@ const isChange = (kind: string): boolean =>
   ['deploy', 'release', 'rollback', 'config', 'scale', 'addon'].includes(kind)
 
 export function markerColour(kind: string): string {
-  if (kind === 'crash' || kind === 'maintenance') return 'critical'
+  if (kind === 'crash' || kind === 'maintenance' || kind === 'incident') return 'critical'
   if (kind === 'config' || kind === 'addon') return 'k-config'
   if (kind === 'scale') return 'k-scale'
   return isChange(kind) ? 'k-deploy' : 'muted'

@@ -81,7 +81,7 @@ export function renderer(assets: Assets): Render {
     ${
       c.get('viewer') === undefined
         ? ''
-        : html`<form method="post" action="/sign-out"><button type="submit" class="quiet">Sign out</button></form>`
+        : html`<a class="tool" href="/alerts">Alerts</a><form method="post" action="/sign-out"><button type="submit" class="quiet">Sign out</button></form>`
     }
   </div>
 </header>
