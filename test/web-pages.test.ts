@@ -11,6 +11,8 @@ import { startWebDatabase, type WebDatabase } from './web-database.ts'
 
 const AXE = readFileSync(Bun.resolveSync('axe-core/axe.min.js', import.meta.dir), 'utf8')
 
+const TRIED = '/alerts/rule?apps=shop&metric=throughput&threshold=1&days=7'
+
 /** All that a first view of an app loads of scripts and styles, packed. */
 const WIRE_BYTES_MAX = 100_000
 
@@ -294,10 +296,33 @@ suite('in Chromium', () => {
     expect(await page.locator('tbody th').allTextContents()).toEqual(['shop'])
   })
 
+  test('a rule is tried on history, then switched on, then muted', async () => {
+    await page.goto(`${server.url}/alerts`)
+    await page.click('text=New rule')
+    await page.fill('[name=apps]', 'shop')
+    await page.fill('[name=metric]', 'throughput')
+    await page.fill('[name=threshold]', '1')
+    await page.click('text=Try on 7 days')
+    expect(await page.textContent('#trial-title')).toContain('it would have fired once')
+    expect(await page.inputValue('[name=threshold]')).toBe('1')
+    await page.click('text=Switch on')
+    await page.waitForURL(`${server.url}/alerts`)
+    expect(await page.textContent('main')).toContain('shop throughput >= 1 over 5m')
+    await page.click('text=Mute')
+    await page.waitForSelector('text=Unmute')
+  })
+
   test('on a phone nothing is wider than the screen', async () => {
     const phone = await openPage(browser, { viewport: { width: 390, height: 844 }, isMobile: true })
     await signIn(phone.page, server.url, database.tokens.all)
-    for (const path of ['/', '/apps/shop', '/apps/shop/compare', '/apps/shop?range=2h']) {
+    for (const path of [
+      '/',
+      '/apps/shop',
+      '/apps/shop/compare',
+      '/apps/shop?range=2h',
+      '/alerts',
+      TRIED,
+    ]) {
       await phone.page.goto(server.url + path)
       expect(await phone.page.evaluate('document.documentElement.scrollWidth')).toBe(390)
     }
@@ -346,6 +371,8 @@ suite('in Chromium', () => {
       '/apps/billing?range=24h',
       '/apps/shop/compare',
       '/apps/nothing',
+      '/alerts',
+      TRIED,
     ]) {
       await look(path)
     }
@@ -384,7 +411,7 @@ suite('in Chromium', () => {
 })
 
 /** Pages that axe looks at in dark, too. */
-const IN_DARK = ['/', '/apps/billing?range=24h', '/apps/shop/compare']
+const IN_DARK = ['/', '/apps/billing?range=24h', '/apps/shop/compare', '/alerts']
 
 interface Violation {
   id: string
