@@ -85,6 +85,9 @@ describe('alerts', () => {
     )
     expect(incidents).toHaveLength(1)
     expect(incidents[0]).toMatchObject({ text: 'shop is slow', detail: { severity: 'critical' } })
+    const rows = JSON.parse((await get('/api/apps/shop/incidents?range=2h', 'shop')).text)
+    expect(rows).toMatchObject([{ rule: 'slow', ended_at: null, seconds_to_detect: 120 }])
+    expect((await get('/api/apps/billing/incidents?range=2h', 'shop')).status).toBe(404)
   })
 })
 

@@ -14,6 +14,7 @@ import {
   errorRow,
   gaugeStats,
   histogramStats,
+  incidentRow,
   markerRow,
   memoryRow,
   nameParam,
@@ -126,6 +127,18 @@ const READINGS: Reading[] = [
         error_rate_after, p50_before, p50_after, p95_before, p95_after, p99_before, p99_after
       from shelf.release_impact
       where app = ${app} and time >= ${since} and time < ${until} order by time`,
+  },
+  {
+    path: 'incidents',
+    summary: 'shelf.incidents: from when to when rules fired, and how soon that was known',
+    row: incidentRow,
+    read: (sql, { app, since, until }) => sql`
+      select rule, name, process, metric, operator, threshold, severity, state, since, started_at,
+        detected_at, ended_at, extract(epoch from time_to_detect)::float8 as seconds_to_detect,
+        first_value, last_value, reminders, muted
+      from shelf.incidents
+      where app = ${app} and since < ${until} and coalesce(ended_at, 'infinity') >= ${since}
+      order by started_at, id`,
   },
 ]
 

@@ -136,6 +136,28 @@ export const markerRow = z
   })
   .openapi('Marker')
 
+export const incidentRow = z
+  .object({
+    rule: z.string(),
+    name: z.string(),
+    process: z.string().nullable(),
+    metric: z.string(),
+    operator: z.string(),
+    threshold: number,
+    severity: z.string(),
+    state: z.string(),
+    since: z.iso.datetime(),
+    started_at: z.iso.datetime(),
+    detected_at: z.iso.datetime(),
+    ended_at: z.iso.datetime().nullable(),
+    seconds_to_detect: number,
+    first_value: maybe,
+    last_value: maybe,
+    reminders: number,
+    muted: z.string().nullable(),
+  })
+  .openapi('Incident')
+
 export const releaseRow = z
   .object({
     time: z.iso.datetime(),
