@@ -317,6 +317,36 @@ export const appOverview = shelf.table('app_overview', {
   lastAt: time('last_at'),
 })
 
+export const deliveries = shelf.table(
+  'deliveries',
+  {
+    key: text().primaryKey(),
+    target: text().notNull(),
+    severity: text().notNull(),
+    title: text().notNull(),
+    apps: text().array().notNull(),
+    items: integer().notNull(),
+    createdAt: time('created_at').notNull(),
+    outcome: text().notNull(),
+    tries: integer().notNull(),
+    triedAt: time('tried_at').notNull(),
+    retryAt: time('retry_at'),
+    deliveredAt: time('delivered_at'),
+    error: text(),
+  },
+  (row) => [index('deliveries_tried_at').on(row.triedAt)],
+)
+
+export const deliveryProgress = shelf.table(
+  'delivery_progress',
+  {
+    singleton: boolean().primaryKey().default(true),
+    nextOffset: total('next_offset'),
+    updatedAt: time('updated_at').notNull().defaultNow(),
+  },
+  (row) => [check('delivery_progress_one', sql`${row.singleton}`)],
+)
+
 export const rules = shelf.table(
   'rules',
   {
