@@ -1,11 +1,11 @@
 /** Begins a backfill, or resumes the one that was interrupted. */
 import { MINUTE_MS, minuteOf } from '../core/ledger.ts'
+import type { Place } from '../core/place.ts'
 import { findJob, type Job, startJob, takeOver } from '../db/backfill-job.ts'
 import { wholeBuckets, zonesOf } from '../db/backfill-slices.ts'
 import type { Sql } from '../db/client.ts'
 import type { Call } from './backfill-call.ts'
 import { AHEAD_MS, NotCoveredError, persistedPlaces, startPlace } from './backfill-cover.ts'
-import type { Place } from './persist-place.ts'
 import { say } from './program.ts'
 import type { RawSource } from './raw-source.ts'
 import { RAW } from './topics.ts'

@@ -1,7 +1,7 @@
 /** Where in raw the replay of a range begins, and whether the source reaches back so far. */
 import { CHUNK_MS, timeStep } from '../core/chunk.ts'
+import type { Place } from '../core/place.ts'
 import type { Sql, Transaction } from '../db/client.ts'
-import type { Place } from './persist-place.ts'
 import type { RawEpoch, RawLog } from './raw-source.ts'
 import { RAW } from './topics.ts'
 

@@ -1,10 +1,10 @@
 /** The one transaction of staging: what persist does, into tables of its own. */
 import type { AggregateRecord } from '../core/aggregate-record.ts'
+import { behind, type Place, placeBehind } from '../core/place.ts'
 import { holdJob, lockStaged, moveStaged } from '../db/backfill-job.ts'
 import type { Sql } from '../db/client.ts'
 import { loadLimits } from '../db/limits.ts'
 import { mergeInto } from '../db/merge-cells.ts'
-import { behind, type Place, placeBehind } from './persist-place.ts'
 import { cellsOf, LIMITS, minutesOf } from './persist-records.ts'
 
 /**

@@ -16,7 +16,8 @@ export const from: Program = {
   usage: 'from TOPIC',
   summary: 'Prints a topic as lines of JSON, from its start, and follows it.',
   details: `
-Topics: raw (bursts), aggregates (cells), dead-letter, check-results.
+Topics: raw (bursts), aggregates (cells), dead-letter, check-results,
+rules, deliveries.
 Lines of one partition come in the order of the log.
 
   shelf from raw | head -3

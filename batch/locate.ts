@@ -14,7 +14,13 @@ const PORTS_DEFAULT = { edge: 8787, broker: 8788, dashboard: 8790, postgres: 54_
 const runningSchema = z.object({
   version: z.literal(STATE_VERSION),
   ports: z.record(z.enum(['edge', 'broker', 'dashboard', 'postgres']), z.int()),
-  urls: z.object({ edge: z.string(), broker: z.string(), postgres: z.string() }),
+  urls: z.object({
+    edge: z.string(),
+    broker: z.string(),
+    postgres: z.string(),
+    /** What an older Shelf wrote has none. */
+    dashboard: z.string().default(''),
+  }),
 })
 
 export type Ports = typeof PORTS_DEFAULT
@@ -50,6 +56,7 @@ export function urls(state: State, ports: Ports): Urls {
     edge: `http://127.0.0.1:${ports.edge}`,
     broker: `http://shelf:${state.brokerPassword}@127.0.0.1:${ports.broker}`,
     postgres: `postgres://shelf:${state.postgresPassword}@127.0.0.1:${ports.postgres}/shelf`,
+    dashboard: `http://127.0.0.1:${ports.dashboard}`,
   }
 }
 

@@ -2,9 +2,13 @@
 import type { Log } from '../broker/log.ts'
 import { REPARTITIONED } from '../core/control.ts'
 import { setting } from './program.ts'
-import { AGGREGATES, DEAD_LETTER, RAW } from './topics.ts'
+import { AGGREGATES, CHECK_RESULTS, DEAD_LETTER, RAW, RULES } from './topics.ts'
 
-const TOPICS = [RAW, AGGREGATES, DEAD_LETTER, 'check-results']
+const TOPICS = [RAW, AGGREGATES, DEAD_LETTER, CHECK_RESULTS, RULES, 'deliveries']
+
+/** Their partitions are those of raw: what is made of one stands in the one of the same number. */
+const AS_RAW: readonly string[] = [RAW, AGGREGATES, CHECK_RESULTS]
+
 const PARTITIONS_DEFAULT = 4
 
 /**
@@ -29,15 +33,16 @@ export async function migrateTopics(log: Log, { dryRun }: { dryRun: boolean }): 
 }
 
 /**
- * Topics that are there grow only where SHELF_PARTITIONS says so: keys move then. But aggregates has
- * as many partitions as raw, whoever gave them to raw, and what is made now has so too.
+ * Topics that are there grow only where SHELF_PARTITIONS says so: keys move then. But aggregates
+ * and check-results have as many partitions as raw, whoever gave them to raw, and what is made now
+ * has so too.
  */
 function wantedPartitions(found: Readonly<Record<string, number>>): Record<string, number> {
   const asked = process.env.SHELF_PARTITIONS ? setting('SHELF_PARTITIONS', PARTITIONS_DEFAULT) : 0
   const raw = Math.max(found[RAW] ?? 0, asked) || PARTITIONS_DEFAULT
   return Object.fromEntries(
     TOPICS.map((topic) => {
-      const least = topic === RAW || topic === AGGREGATES ? raw : asked
+      const least = AS_RAW.includes(topic) ? raw : asked
       return [topic, Math.max(found[topic] ?? raw, least)]
     }),
   )

@@ -1,9 +1,9 @@
 /** `shelf persist` as a filter: lines of `shelf from aggregates`, or of `shelf aggregate`. */
 import { z } from 'zod'
 import { type AggregateRecord, aggregateRecordSchema } from '../core/aggregate-record.ts'
+import { isBefore, missingBefore, type Place } from '../core/place.ts'
 import { connect, type Sql } from '../db/client.ts'
 import { LineError, lineBatches, parseLine } from './ndjson.ts'
-import { isBefore, missingBefore, type Place } from './persist-place.ts'
 import { persistRecords } from './persist-records.ts'
 import { say } from './program.ts'
 import { AGGREGATES } from './topics.ts'

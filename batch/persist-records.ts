@@ -6,11 +6,11 @@ import { type AggregateRecord, ledgerCellFromWire } from '../core/aggregate-reco
 import { Cells } from '../core/cell.ts'
 import { addWireCell, type WireCell } from '../core/cell-wire.ts'
 import { lossBetween } from '../core/ledger.ts'
+import { behind, missingBefore, type Place, placeBehind } from '../core/place.ts'
 import type { Sql, Transaction } from '../db/client.ts'
 import { type Limits, loadLimits } from '../db/limits.ts'
 import { mergeCells } from '../db/merge-cells.ts'
 import { makePartitions } from './partitions.ts'
-import { behind, missingBefore, type Place, placeBehind } from './persist-place.ts'
 import { say, setting } from './program.ts'
 
 /** Names that an app may have in a minute; what is over goes to `other`. */

@@ -1,10 +1,10 @@
 /** Persists one partition, step by step. Its place is in PostgreSQL, so it may die any time. */
 import type { Log } from '../broker/log.ts'
 import type { AggregateRecord } from '../core/aggregate-record.ts'
+import { isBefore, missingBefore, type Place } from '../core/place.ts'
 import type { Sql } from '../db/client.ts'
 import { lastAggregate, parseAggregate } from './aggregate-tail.ts'
 import { pause } from './loop.ts'
-import { isBefore, missingBefore, type Place } from './persist-place.ts'
 import { persistRecords } from './persist-records.ts'
 import { say } from './program.ts'
 import { isSameLog } from './same-log.ts'

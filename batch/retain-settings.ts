@@ -15,11 +15,14 @@ const DAYS_MAX = 36_500
 
 const FOREVER = 'forever'
 
+/** Of what check and notify left behind. */
+const ALERTS = 'SHELF_KEEP_ALERTS'
+
 /** Days, or Infinity. Tiers that are not named stay as they are. */
-export type Keep = Partial<Record<Tier, number>>
+export type Keep = Partial<Record<Tier | 'alerts', number>>
 
 /**
- * Reads SHELF_KEEP_1M and its kin: `7 days`, from 1 on, or `forever`.
+ * Reads SHELF_KEEP_1M and its kin, and SHELF_KEEP_ALERTS: `7 days`, from 1 on, or `forever`.
  * @throws UsageError
  */
 export function keepSettings(env: NodeJS.ProcessEnv): Keep {
@@ -28,6 +31,8 @@ export function keepSettings(env: NodeJS.ProcessEnv): Keep {
     const text = env[name]
     if (text) keep[tier] = parseDays(name, text.trim())
   }
+  const text = env[ALERTS]
+  if (text) keep.alerts = parseDays(ALERTS, text.trim())
   return keep
 }
 

@@ -9,6 +9,7 @@ import { patiently, pause } from './loop.ts'
 import { writeOut } from './ndjson.ts'
 import { makePartitionsAhead, missingPartitions } from './partitions.ts'
 import { type Program, say, TryAgainError } from './program.ts'
+import { countOldAlerts, deleteOldAlerts } from './retain-alerts.ts'
 import { countOldRows, deleteOldRows } from './retain-delete.ts'
 import { dropTables, giveUp, oldTables } from './retain-drop.ts'
 import { type Keep, keepSettings, storeKeep } from './retain-settings.ts'
@@ -25,7 +26,8 @@ export const retain: Program = {
 SHELF_KEEP_1M, SHELF_KEEP_10M, SHELF_KEEP_1H and SHELF_KEEP_1D say how long rows of minutes, of 10
 minutes, hours and days are kept: "30 days", or "forever". What they say is noted in shelf.tiers, and
 stays so where they are not set; there it begins with 7, 30 and 400 days, and forever. Markers and
-dynos are kept as long as hours.
+dynos are kept as long as hours. SHELF_KEEP_ALERTS says it of incidents that are over, results of
+check, deliveries, and rules and silences that were deleted or are over: 400 days where it is not set.
 Rows are dropped by whole partitions (days of minutes, weeks of 10 minutes, months of hours, years
 of days), and only once shelf compact has made the coarser tier from them.
 Safe to run again after it was killed, and at once: who finds another at it leaves it to that one.
@@ -81,7 +83,7 @@ async function retainOnce(
       select pg_try_advisory_lock(hashtextextended('shelf.retain', 0)) as "isOurs"`
     if (lock?.isOurs !== true) return 'not ours'
     await sql.begin((transaction) => storeKeep(transaction, keep))
-    return (await isAllDone(sql, signal)) ? 'all' : 'in part'
+    return (await isAllDone(sql, keep, signal)) ? 'all' : 'in part'
   } finally {
     await sql.end({ timeout: 5 })
   }
@@ -97,7 +99,10 @@ async function plannedLines(databaseUrl: string, keep: Keep): Promise<string> {
       await storeKeep(transaction, keep)
       const made = await missingPartitions(transaction)
       const dropped = (await oldTables(transaction)).filter(({ mayGo }) => mayGo)
-      const deleted = await countOldRows(transaction)
+      const deleted = [
+        ...(await countOldRows(transaction)),
+        ...(await countOldAlerts(transaction, keep.alerts)),
+      ]
       lines = [
         ...made.map(({ name }) => `make ${name}\n`),
         ...dropped.map(
@@ -116,14 +121,15 @@ async function plannedLines(databaseUrl: string, keep: Keep): Promise<string> {
   }
 }
 
-async function isAllDone(sql: Sql, signal: AbortSignal): Promise<boolean> {
+async function isAllDone(sql: Sql, keep: Keep, signal: AbortSignal): Promise<boolean> {
   const hasMoved = await unlessBusy(() => giveUp(sql))
   let made = 0
   const isMade = await unlessBusy(async () => {
     made = await makePartitionsAhead(sql)
   })
   const { dropped, left } = await dropTables(sql, signal)
-  const deleted = await deleteOldRows(sql, signal)
+  const rows = await deleteOldRows(sql, signal)
+  const deleted = rows + (await deleteOldAlerts(sql, keep.alerts, signal))
   const stale = (await oldTables(sql)).filter(({ mayGo }) => !mayGo)
 
   if (made + dropped.length + deleted > 0) {

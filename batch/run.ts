@@ -3,9 +3,14 @@ import { connect } from '../db/client.ts'
 import { aggregateLog } from './aggregate.ts'
 import { archiveForever } from './archive.ts'
 import { locateArchive } from './archive-store.ts'
+import { checkLog } from './check.ts'
+import { persistCheckResults } from './check-rows.ts'
 import { compactForever } from './compact.ts'
 import { locate } from './locate.ts'
 import { together } from './loop.ts'
+import { channelsOf } from './notify.ts'
+import { persistDeliveries } from './notify-rows.ts'
+import { notifyLog } from './notify-worker.ts'
 import { openLog } from './open-log.ts'
 import { persistLog } from './persist.ts'
 import { type Program, say } from './program.ts'
@@ -14,7 +19,8 @@ import { keepSettings } from './retain-settings.ts'
 
 export const run: Program = {
   usage: 'run',
-  summary: 'Runs the batch programs as one worker: aggregate, persist, compact, retain.',
+  summary:
+    'Runs the batch programs as one worker: aggregate, persist, compact, retain, check, notify.',
   details: `
 Where SHELF_ARCHIVE is set, archive too: see shelf archive --help.`,
   options: {},
@@ -32,6 +38,10 @@ Where SHELF_ARCHIVE is set, archive too: see shelf archive --help.`,
         (stop) => compactForever(databaseUrl, stop),
         (stop) => retainForever(databaseUrl, keep, stop),
         async (stop) => store && (await archiveForever(log, store, databaseUrl, stop)),
+        (stop) => checkLog(log, sql, stop),
+        (stop) => persistCheckResults(log, sql, stop),
+        (stop) => notifyLog(log, { send: channelsOf(process.env) }, stop),
+        (stop) => persistDeliveries(log, sql, stop),
       ])
     } finally {
       await sql.end({ timeout: 5 })

@@ -45,6 +45,18 @@ const programs: Record<string, { summary: string; load: () => Promise<Program> }
     summary: 'merge cells into rows of PostgreSQL',
     load: async () => (await import('./persist.ts')).persist,
   },
+  check: {
+    summary: 'check cells against the rules',
+    load: async () => (await import('./check.ts')).check,
+  },
+  rule: {
+    summary: 'edit what is watched',
+    load: async () => (await import('./rule.ts')).rule,
+  },
+  silence: {
+    summary: 'keep notifications quiet for a time',
+    load: async () => (await import('./silence.ts')).silence,
+  },
   compact: {
     summary: 'make the coarser tiers from the minutes',
     load: async () => (await import('./compact.ts')).compact,
@@ -61,9 +73,21 @@ const programs: Record<string, { summary: string; load: () => Promise<Program> }
     summary: 'make rows of a time range again from the raw log',
     load: async () => (await import('./backfill.ts')).backfill,
   },
+  notify: {
+    summary: 'tell people what check decided',
+    load: async () => (await import('./notify.ts')).notify,
+  },
   drain: {
     summary: 'issue, list and revoke drains',
     load: async () => (await import('./drain.ts')).drain,
+  },
+  web: {
+    summary: 'serve the dashboard',
+    load: async () => (await import('./web.ts')).web,
+  },
+  token: {
+    summary: 'issue, list and revoke access tokens of the dashboard',
+    load: async () => (await import('./token.ts')).token,
   },
   send: {
     summary: 'send log text to a drain',
@@ -102,7 +126,7 @@ const migrateProgram: Program = {
   details: `
 Where SHELF_LOG is a native Kafka, makes its topics too, with SHELF_PARTITIONS partitions (4) and
 the settings that Shelf relies on. Topics that are there grow only where SHELF_PARTITIONS is set;
-but aggregates follows raw.`,
+but aggregates and check-results follow raw.`,
   options: { 'dry-run': { type: 'boolean', help: 'print what would be applied' } },
   async run({ flags }) {
     const dryRun = flags['dry-run'] === true

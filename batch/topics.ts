@@ -5,11 +5,15 @@ import type { RawContent } from '../core/aggregate.ts'
 import { aggregateRecordSchema } from '../core/aggregate-record.ts'
 import { BurstError, decodeBurst, encodeBurst } from '../core/burst.ts'
 import { burstFromJson, burstJsonSchema, burstToJson } from '../core/burst-json.ts'
+import { checkRecordSchema } from '../core/check-result.ts'
 import { isRepartitioned, REPARTITIONED } from '../core/control.ts'
 
 export const RAW = 'raw'
 export const AGGREGATES = 'aggregates'
 export const DEAD_LETTER = 'dead-letter'
+export const CHECK_RESULTS = 'check-results'
+/** The rules of the database, for who checks: see core/rule-record.ts. */
+export const RULES = 'rules'
 
 /** Where a record stands, on every line that `shelf from` prints. */
 const positionSchema = z.object({
@@ -93,6 +97,12 @@ const newRecordSchema = placedSchema.and(z.looseObject({ key: z.string().optiona
 export function newLineSchema(topic: string): z.ZodType<NewRecord> {
   if (topic === AGGREGATES) {
     return aggregateRecordSchema.transform((record) => ({
+      partition: record.partition,
+      value: JSON.stringify(record),
+    }))
+  }
+  if (topic === CHECK_RESULTS) {
+    return checkRecordSchema.transform((record) => ({
       partition: record.partition,
       value: JSON.stringify(record),
     }))

@@ -1,6 +1,6 @@
 /**
- * `shelf up`: the whole stack on one machine, supervised: PostgreSQL, the embedded log, the edge
- * and the batch worker. The URLs go to stdout, one line each, when all is ready.
+ * `shelf up`: the whole stack on one machine, supervised: PostgreSQL, the embedded log, the edge,
+ * the batch worker and the dashboard. The URLs go to stdout, one line each, when all is ready.
  */
 import { createServer } from 'node:net'
 import { join } from 'node:path'
@@ -28,6 +28,7 @@ import {
   writeRevoked,
 } from './state.ts'
 import { command, type Program, Supervisor } from './supervisor.ts'
+import { ownToken } from './tokens.ts'
 
 /** For the programs of a stack that was killed to notice it and let go of their ports, ms. */
 const RELEASE_MS_MAX = 3000
@@ -86,7 +87,10 @@ async function start(
   const wasKilled = readRunning(state.dir) !== undefined
   if (ownPostgres && (await stopLeftoverPostgres(dataDir)))
     say('shelf: ended a left over PostgreSQL')
-  const needed = new Map([[ports.edge, 'edge']])
+  const needed = new Map([
+    [ports.edge, 'edge'],
+    [ports.dashboard, 'dashboard'],
+  ])
   if (ownBroker) needed.set(ports.broker, isKafka ? 'gateway' : 'broker')
   if (ownPostgres) needed.set(ports.postgres, 'PostgreSQL')
   await checkPorts(needed, wasKilled ? RELEASE_MS_MAX : 0)
@@ -137,10 +141,28 @@ async function start(
     env: { ...shared, DATABASE_URL: urls.postgres },
     ready: { line: 'ready' },
   })
-  await supervisor.start(worker)
+  const dashboard = command({
+    name: 'dashboard',
+    argv: [...program('batch/shelf.ts'), 'web'],
+    env: {
+      ...shared,
+      DATABASE_URL: urls.postgres,
+      SHELF_WEB_HOST: '127.0.0.1',
+      SHELF_WEB_PORT: String(ports.dashboard),
+    },
+    ready: { url: `${urls.dashboard}/healthz` },
+  })
+  await Promise.all([supervisor.start(worker), supervisor.start(dashboard)])
+  const token = await ownToken(state.dir, urls.postgres)
   const drainUrl = await demoDrainUrl(keys, urls.postgres, urls.edge)
   writeRunning(state.dir, ports, urls)
-  const lines = { drain: drainUrl, postgres: urls.postgres, broker: urls.broker }
+  const lines = {
+    dashboard: urls.dashboard,
+    token,
+    drain: drainUrl,
+    postgres: urls.postgres,
+    broker: urls.broker,
+  }
   for (const [name, url] of Object.entries(lines)) console.log(`${name.padEnd(10)}${url}`)
 }
 

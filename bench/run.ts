@@ -4,9 +4,11 @@
  */
 import { parseArgs } from 'node:util'
 import { benchBackfill } from './backfill.ts'
+import { benchCheck } from './check.ts'
 import { benchIgnore } from './ignore.ts'
 import { benchStack } from './stack.ts'
 import { benchTiers } from './tiers.ts'
+import { benchWeb } from './web.ts'
 
 /** One figure: ours, what people would use instead if there is such a thing, and the bar. */
 export interface Figure {
@@ -31,9 +33,11 @@ export interface BenchOptions {
 
 const benches: Record<string, (options: BenchOptions) => Promise<Figure[]>> = {
   backfill: benchBackfill,
+  check: benchCheck,
   ignore: benchIgnore,
   stack: benchStack,
   tiers: benchTiers,
+  web: benchWeb,
 }
 
 const { values, positionals } = parseArgs({

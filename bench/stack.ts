@@ -94,13 +94,13 @@ export async function benchStack({ seconds, rate }: BenchOptions): Promise<Figur
   }
 }
 
-interface Started {
+export interface Started {
   up: Bun.Subprocess<'ignore', 'pipe', 'inherit'>
   urls: Record<string, string>
   seconds: number
 }
 
-async function startUp(dir: string): Promise<Started> {
+export async function startUp(dir: string): Promise<Started> {
   const startedAt = performance.now()
   const up = Bun.spawn([process.execPath, join(import.meta.dir, '../batch/shelf.ts'), 'up'], {
     env: { ...process.env, SHELF_DIR: dir, SHELF_PORT_OFFSET: String(PORT_OFFSET) },

@@ -9,7 +9,7 @@ import { EmbeddedLog } from './embedded.ts'
 import { LogError } from './error.ts'
 import { HOSTNAME, PORT_DEFAULT, type Serving, serve } from './serve.ts'
 
-const TOPICS = ['raw', 'aggregates', 'dead-letter', 'check-results']
+const TOPICS = ['raw', 'aggregates', 'dead-letter', 'check-results', 'rules', 'deliveries']
 
 const wholeNumber = (min: number, max: number) =>
   z.string().regex(/^\d+$/, 'not a whole number').transform(Number).pipe(z.int().min(min).max(max))

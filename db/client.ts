@@ -16,6 +16,8 @@ export type Transaction = postgres.TransactionSql<{ bigint: number }>
 export interface ConnectOptions {
   /** Connections at the same time. Default 4. */
   max?: number
+  /** How long a connection that nobody uses is kept, seconds. Default 30. */
+  idleSeconds?: number
   /** Settings of the session, as of `set`; application_name is 'shelf' unless given. */
   settings?: Record<string, string>
 }
@@ -44,7 +46,7 @@ export function connect(databaseUrl: string, options: ConnectOptions = {}): Sql 
   return postgres(databaseUrl, {
     max: options.max ?? CONNECTIONS_MAX,
     connect_timeout: CONNECT_TIMEOUT_S,
-    idle_timeout: IDLE_TIMEOUT_S,
+    idle_timeout: options.idleSeconds ?? IDLE_TIMEOUT_S,
     // Notices are for people at a prompt: "already exists, skipping".
     onnotice: () => {},
     connection: { application_name: 'shelf', TimeZone: 'UTC', ...options.settings },

@@ -6,6 +6,8 @@ import { sql } from 'drizzle-orm'
 import {
   type AnyPgColumn,
   bigint,
+  boolean,
+  check,
   customType,
   doublePrecision,
   index,
@@ -18,6 +20,7 @@ import {
   timestamp,
 } from 'drizzle-orm/pg-core'
 import type { SparseHistogram } from '../core/histogram.ts'
+import type { Rule } from '../core/rule.ts'
 
 /**
  * The text form of a shelf.histogram, as it is sent to Postgres: `('…')::shelf.histogram`. Numbers
@@ -59,6 +62,8 @@ const histogram = customType<{ data: SparseHistogram; driverData: string }>({
   toDriver: histogramToText,
   fromDriver: histogramFromText,
 })
+
+const bytes = customType<{ data: Uint8Array }>({ dataType: () => 'bytea' })
 
 const time = (name?: string) =>
   name === undefined ? timestamp({ withTimezone: true }) : timestamp(name, { withTimezone: true })
@@ -283,4 +288,160 @@ export const drains = shelf.table('drains', {
   keyId: text('key_id').notNull(),
   createdAt: time('created_at').notNull().defaultNow(),
   revokedAt: time('revoked_at'),
+})
+
+export const tokens = shelf.table('tokens', {
+  id: text().primaryKey(),
+  hash: bytes().notNull().unique('tokens_hash_key'),
+  label: text().notNull().default(''),
+  apps: text().array(),
+  createdAt: time('created_at').notNull().defaultNow(),
+  revokedAt: time('revoked_at'),
+})
+
+export const appOverview = shelf.table('app_overview', {
+  app: text().primaryKey(),
+  asOf: time('as_of').notNull(),
+  startedAt: time('started_at').notNull().defaultNow(),
+  refreshedAt: time('refreshed_at').notNull().default(sql`clock_timestamp()`),
+  requests: total(),
+  recent: total(),
+  failed: total(),
+  p95: doublePrecision(),
+  sparkline: integer().array().notNull().default([]),
+  memory: doublePrecision(),
+  memoryShare: doublePrecision('memory_share'),
+  deployedAt: time('deployed_at'),
+  deploy: text(),
+  completeness: doublePrecision(),
+  lastAt: time('last_at'),
+})
+
+export const deliveries = shelf.table(
+  'deliveries',
+  {
+    key: text().primaryKey(),
+    target: text().notNull(),
+    severity: text().notNull(),
+    title: text().notNull(),
+    apps: text().array().notNull(),
+    items: integer().notNull(),
+    createdAt: time('created_at').notNull(),
+    outcome: text().notNull(),
+    tries: integer().notNull(),
+    triedAt: time('tried_at').notNull(),
+    retryAt: time('retry_at'),
+    deliveredAt: time('delivered_at'),
+    error: text(),
+  },
+  (row) => [index('deliveries_tried_at').on(row.triedAt)],
+)
+
+export const deliveryProgress = shelf.table(
+  'delivery_progress',
+  {
+    singleton: boolean().primaryKey().default(true),
+    nextOffset: total('next_offset'),
+    updatedAt: time('updated_at').notNull().defaultNow(),
+  },
+  (row) => [check('delivery_progress_one', sql`${row.singleton}`)],
+)
+
+export const rules = shelf.table(
+  'rules',
+  {
+    id: text().primaryKey(),
+    revision: bigint({ mode: 'number' }).notNull(),
+    definition: jsonb().$type<Rule>().notNull(),
+    createdAt: time('created_at').notNull().defaultNow(),
+    updatedAt: time('updated_at').notNull().defaultNow(),
+    deletedAt: time('deleted_at'),
+  },
+  (row) => [index('rules_revision').on(row.revision)],
+)
+
+export const silences = shelf.table(
+  'silences',
+  {
+    id: text().primaryKey(),
+    revision: bigint({ mode: 'number' }).notNull(),
+    app: text(),
+    rule: text(),
+    since: time().notNull(),
+    until: time().notNull(),
+    author: text().notNull(),
+    reason: text().notNull(),
+    createdAt: time('created_at').notNull().defaultNow(),
+    deletedAt: time('deleted_at'),
+  },
+  (row) => [index('silences_revision').on(row.revision)],
+)
+
+/** What results and incidents say of their rule. */
+const watched = () => ({
+  name: text().notNull(),
+  process: text(),
+  metric: text().notNull(),
+  operator: text().notNull(),
+  threshold: doublePrecision().notNull(),
+  severity: text().notNull(),
+})
+
+export const checkResults = shelf.table(
+  'check_results',
+  {
+    app: text().notNull(),
+    rule: text().notNull(),
+    windowUntil: time('window_until').notNull(),
+    kind: text().notNull(),
+    windowSince: time('window_since').notNull(),
+    decidedAt: time('decided_at').notNull(),
+    ruleRevision: bigint('rule_revision', { mode: 'number' }).notNull(),
+    ...watched(),
+    state: text().notNull(),
+    previous: text().notNull(),
+    value: doublePrecision(),
+    count: bigint({ mode: 'number' }).notNull(),
+    completeness: doublePrecision(),
+    incident: text(),
+    muted: text(),
+  },
+  (row) => [
+    primaryKey({
+      name: 'check_results_pkey',
+      columns: [row.app, row.rule, row.windowUntil, row.kind],
+    }),
+    index('check_results_decided_at').on(row.decidedAt),
+  ],
+)
+
+export const incidents = shelf.table(
+  'incidents',
+  {
+    id: text().notNull(),
+    app: text().notNull(),
+    rule: text().notNull(),
+    ...watched(),
+    state: text().notNull(),
+    since: time().notNull(),
+    startedAt: time('started_at').notNull(),
+    detectedAt: time('detected_at').notNull(),
+    timeToDetect: interval('time_to_detect').generatedAlwaysAs(sql`detected_at - since`),
+    saidAt: time('said_at'),
+    endedAt: time('ended_at'),
+    firstValue: doublePrecision('first_value'),
+    lastValue: doublePrecision('last_value'),
+    reminders: integer().notNull().default(0),
+    muted: text(),
+  },
+  (row) => [
+    primaryKey({ name: 'incidents_pkey', columns: [row.app, row.id] }),
+    index('incidents_started_at').on(row.startedAt),
+  ],
+)
+
+export const checkProgress = shelf.table('check_progress', {
+  partition: integer().primaryKey(),
+  nextOffset: total('next_offset'),
+  updatedAt: time('updated_at').notNull().defaultNow(),
 })

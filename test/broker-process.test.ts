@@ -289,6 +289,8 @@ test('with SHELF_EXIT_WITH_PARENT=1 it ends when its stdin closes, and only then
     aggregates: 7,
     'dead-letter': 7,
     'check-results': 7,
+    rules: 7,
+    deliveries: 7,
   })
   child.stdin.end()
   expect(await child.exited).toBe(0)

@@ -60,7 +60,14 @@ onKafka('the batch programs on a native Kafka', () => {
     const native = await database('native')
     const env = { SHELF_LOG: server.url, DATABASE_URL: native.url, SHELF_PARTITIONS: '4' }
     const made = await output(['migrate'], env)
-    for (const topic of ['raw', 'aggregates', 'dead-letter', 'check-results']) {
+    for (const topic of [
+      'raw',
+      'aggregates',
+      'dead-letter',
+      'check-results',
+      'rules',
+      'deliveries',
+    ]) {
       expect(made).toContain(`topic ${topic}: ${PARTITIONS} partitions\n`)
     }
     expect(await output(['migrate', '--dry-run'], env)).toBe('')

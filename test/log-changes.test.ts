@@ -562,7 +562,7 @@ describe('migrate, on a log that has its topics', () => {
   const asked = process.env.SHELF_PARTITIONS
   beforeEach(async () => {
     log = new ChangingLog()
-    await log.createTopics({ raw: 6, 'check-results': 2 })
+    await log.createTopics({ raw: 6, 'check-results': 2, rules: 2, deliveries: 2 })
   })
   afterEach(() => {
     if (asked === undefined) delete process.env.SHELF_PARTITIONS
@@ -570,11 +570,11 @@ describe('migrate, on a log that has its topics', () => {
   })
 
   test.each([
-    ['', { raw: 6, aggregates: 6, 'dead-letter': 1, 'check-results': 2 }],
-    ['4', { raw: 6, aggregates: 6, 'dead-letter': 4, 'check-results': 4 }],
-    ['8', { raw: 8, aggregates: 8, 'dead-letter': 8, 'check-results': 8 }],
+    ['', { raw: 6, aggregates: 6, 'dead-letter': 1, 'check-results': 6, rules: 2, deliveries: 2 }],
+    ['4', { raw: 6, aggregates: 6, 'dead-letter': 4, 'check-results': 6, rules: 4, deliveries: 4 }],
+    ['8', { raw: 8, aggregates: 8, 'dead-letter': 8, 'check-results': 8, rules: 8, deliveries: 8 }],
   ])(
-    'grows what SHELF_PARTITIONS=%s asks for, and aggregates as raw',
+    'grows what SHELF_PARTITIONS=%s asks for, aggregates and check-results as raw',
     async (partitions, counts) => {
       process.env.SHELF_PARTITIONS = partitions
       const before = await log.topics()
@@ -603,6 +603,8 @@ describe('migrate, on a log that has its topics', () => {
     await migrateTopics(absent({}), { dryRun: false })
     const all = (count: number) => ({
       ...{ raw: count, aggregates: count, 'dead-letter': count, 'check-results': count },
+      rules: count,
+      deliveries: count,
     })
     expect(made).toEqual([all(6), all(4)])
   })

@@ -91,7 +91,7 @@ onEachPostgres((newDatabase) => {
         name: column.name,
         type: column.getSQLType(),
         notNull: column.notNull,
-        hasDefault: column.hasDefault,
+        hasDefault: column.hasDefault || column.generated !== undefined,
       }))
       expect({ name, columns: [...found] }).toEqual({ name, columns: declared })
     }

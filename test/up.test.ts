@@ -38,9 +38,9 @@ async function up(dir: string, offset = OFFSET): Promise<Up> {
   for await (const chunk of process_.stdout) {
     text += decoder.decode(chunk)
     for (const [, name = '', url = ''] of text.matchAll(/^(\w+) +(\S+)\n/gm)) urls[name] = url
-    if (Object.keys(urls).length === 3) break
+    if (urls.broker !== undefined) break
   }
-  if (Object.keys(urls).length < 3) {
+  if (urls.broker === undefined) {
     await listening
     throw new Error(`exit ${await process_.exited}: ${words}`)
   }
@@ -92,8 +92,11 @@ describe('shelf up', () => {
     rmSync(dir, { recursive: true, force: true })
   })
 
-  test('prints drain, postgres and broker, each with a URL that works', async () => {
-    expect(Object.keys(stack.urls)).toEqual(['drain', 'postgres', 'broker'])
+  test('prints dashboard, drain, postgres and broker, each with a URL that works', async () => {
+    expect(Object.keys(stack.urls)).toEqual(['dashboard', 'token', 'drain', 'postgres', 'broker'])
+    const headers = { authorization: `Bearer ${stack.urls.token}` }
+    expect((await fetch(`${stack.urls.dashboard}/api/apps`, { headers })).status).toBe(200)
+    expect((await fetch(`${stack.urls.dashboard}/api/apps`)).status).toBe(401)
     const response = await fetch(`${stack.urls.drain}`, {
       method: 'POST',
       headers: { 'content-type': 'application/logplex-1', 'logplex-frame-id': 'up-1' },
@@ -145,7 +148,7 @@ describe('shelf up', () => {
     await until('the line to be a row', async () => {
       return (await requests(stack.urls.postgres ?? '', 'demo')) === before + 1
     })
-    for (const name of ['postgres', 'broker', 'edge', 'worker']) {
+    for (const name of ['postgres', 'broker', 'edge', 'worker', 'dashboard']) {
       expect(stack.words()).toMatch(new RegExp(`^${name}: .*SIGKILL`, 'm'))
     }
   })

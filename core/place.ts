@@ -1,5 +1,5 @@
-/** Places of persist: what of a partition is in the rows, and what a record adds to that. */
-import type { AggregateRecord } from '../core/aggregate-record.ts'
+/** Places in aggregates of who reads it: what of a partition is taken, and what a record adds. */
+import type { AggregateRecord } from './aggregate-record.ts'
 
 /** Of raw log `epoch`: all offsets before `from`, and parts before `part` of the chunk there. */
 export interface Place {
@@ -14,7 +14,7 @@ export function placeBehind({ epoch, from, to, part, parts }: Aggregate): Place 
   return part + 1 === parts ? { epoch, from: to, part: 0 } : { epoch, from, part: part + 1 }
 }
 
-/** Whether what the record holds is in the rows already. */
+/** Whether what the record holds was taken already. */
 export function isBefore(record: Aggregate, place: Place): boolean {
   if (record.epoch !== place.epoch) return record.epoch < place.epoch
   if (record.from !== place.from) return record.from < place.from
