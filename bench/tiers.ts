@@ -60,16 +60,11 @@ export async function benchTiers({ apps, days }: BenchOptions): Promise<Figure[]
     const server = await startPostgres(place)
     stop.now = () => server.stop()
     const sql = connect(server.url, { max: 1 })
-    await tidy(sql, '1m')
     await compact(sql, days)
     for (const kind of KINDS) await repeatDays(sql, kind, sinceOf(kind, days), UNTIL_DAY_MS)
     for (const tier of TIERS) await tidy(sql, tier)
     await printWeights(sql, apps, days)
     await sql.end()
-    if (process.env.KEEP) {
-      console.log(server.url)
-      await Bun.sleep(1e8)
-    }
     return await measureRanges(server.url, names, UNTIL_MS)
   } finally {
     await stop.now()
@@ -109,7 +104,8 @@ async function make(databaseUrl: string, apps: number, days: number): Promise<st
       }
     })
     await Promise.all(makers)
-    say('minutes made', rows, startedAt)
+    say('rows of minutes made', rows, startedAt)
+    await tidy(sql, '1m')
     return names
   } finally {
     await sql.end()
@@ -138,7 +134,7 @@ async function tidy(sql: Sql, tier: string): Promise<void> {
   const tables = await sql<{ name: string }[]>`
     select relname as name from pg_class
     where relnamespace = 'shelf'::regnamespace and relkind = 'r' and relname ~ ${`_${tier}_`}`
-  for (const { name } of tables) await sql`vacuum (analyze) ${sql(`shelf.${name}`)}`
+  await Promise.all(tables.map(({ name }) => sql`vacuum (analyze) ${sql(`shelf.${name}`)}`))
 }
 
 async function printWeights(sql: Sql, apps: number, days: number): Promise<void> {
