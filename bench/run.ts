@@ -2,10 +2,18 @@
  * `npm run bench -- [NAME…] [--seconds N] [--rate N] [--apps N] [--days N] [--full] [--json FILE]`:
  * measures, and prints tables.
  */
+import { cpus, loadavg, release } from 'node:os'
 import { parseArgs } from 'node:util'
+import { benchAggregate } from './aggregate.ts'
 import { benchBackfill } from './backfill.ts'
 import { benchCheck } from './check.ts'
+import { benchCompact } from './compact.ts'
+import { benchEdge } from './edge.ts'
+import { benchGrowth } from './growth.ts'
 import { benchIgnore } from './ignore.ts'
+import { benchParse } from './parse.ts'
+import { benchPercentiles } from './percentiles.ts'
+import { benchPersist } from './persist.ts'
 import { benchStack } from './stack.ts'
 import { benchTiers } from './tiers.ts'
 import { benchWeb } from './web.ts'
@@ -32,10 +40,17 @@ export interface BenchOptions {
 }
 
 const benches: Record<string, (options: BenchOptions) => Promise<Figure[]>> = {
+  parse: benchParse,
+  edge: benchEdge,
+  aggregate: benchAggregate,
+  persist: benchPersist,
+  compact: benchCompact,
   backfill: benchBackfill,
   check: benchCheck,
-  ignore: benchIgnore,
+  percentiles: benchPercentiles,
   stack: benchStack,
+  growth: benchGrowth,
+  ignore: benchIgnore,
   tiers: benchTiers,
   web: benchWeb,
 }
@@ -43,8 +58,8 @@ const benches: Record<string, (options: BenchOptions) => Promise<Figure[]>> = {
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
-    seconds: { type: 'string', default: '60' },
-    rate: { type: 'string', default: '2000' },
+    seconds: { type: 'string', default: '30' },
+    rate: { type: 'string', default: '5000' },
     apps: { type: 'string', default: '20' },
     days: { type: 'string', default: '8' },
     // 200 apps and 30 days: takes long, and GB of disk.
@@ -65,7 +80,16 @@ const options = {
   days: values.full ? 30 : Number(values.days),
 }
 const figures: Figure[] = []
-for (const name of names) figures.push(...((await benches[name]?.(options)) ?? []))
+for (const name of names) {
+  const startMs = performance.now()
+  figures.push(...((await benches[name]?.(options)) ?? []))
+  console.error(`${name}: ${((performance.now() - startMs) / 1000).toFixed(0)} s`)
+}
+const [cpu] = cpus()
+console.log(
+  `${cpus().length} × ${cpu?.model}, load ${loadavg()[0]?.toFixed(1)}; Bun ${Bun.version}, ` +
+    `${process.platform} ${release()}`,
+)
 console.table(
   figures.map(({ name, unit, ours, theirs, ratio, target, met }) => ({
     name,
