@@ -11,7 +11,7 @@ import { startPostgres } from '../db/server.ts'
 import { ChangingLog } from './changing-log.ts'
 import { random } from './generator.ts'
 import { HOUR_MS, MINUTE_MS, placesOf, replay, richBurst } from './replay.ts'
-import { freePort, onEachPostgres } from './sql-server.ts'
+import { freePort, onNewestPostgres } from './sql-server.ts'
 import { allRows, caughtUp, Restarted, shelf, until } from './stack.ts'
 
 const APPS = ['shop', 'till', 'blog', 'mail']
@@ -100,7 +100,7 @@ function lateData(log: Log, sinceMs: number): () => Promise<number> {
   }
 }
 
-onEachPostgres((newDatabase) => {
+onNewestPostgres((newDatabase) => {
   const database = async () => {
     const url = await newDatabase()
     await migrate(url)

@@ -9,7 +9,7 @@ import { REPARTITIONED } from '../core/control.ts'
 import { connect, type Sql } from '../db/client.ts'
 import { rawBurst } from './bursts.ts'
 import { ChangingLog } from './changing-log.ts'
-import { onEachPostgres } from './sql-server.ts'
+import { onNewestPostgres } from './sql-server.ts'
 import { Restarted, shelf, until } from './stack.ts'
 
 const MINUTE_MS = 60_000
@@ -57,7 +57,7 @@ async function startBroker(folder: string, partitions: number, port = 0) {
   throw new Error(`the broker did not start: ${said}`)
 }
 
-onEachPostgres((newDatabase) => {
+onNewestPostgres((newDatabase) => {
   const database = async (): Promise<{ url: string; sql: Sql }> => {
     const url = await newDatabase()
     await migrate(url)

@@ -33,9 +33,20 @@ export function freePort(): Promise<number> {
   return promise
 }
 
+type Suite = (newDatabase: () => Promise<string>) => void
+
 /** Calls `suite` for each version at hand, with what makes an empty database and gives its URL. */
-export function onEachPostgres(suite: (newDatabase: () => Promise<string>) => void): void {
-  for (const { name, binDir } of VERSIONS) {
+export function onEachPostgres(suite: Suite): void {
+  onPostgres(VERSIONS, suite)
+}
+
+/** For what is about programs, whose SQL is tested on each. */
+export function onNewestPostgres(suite: Suite): void {
+  onPostgres(VERSIONS.slice(0, 1), suite)
+}
+
+function onPostgres(versions: typeof VERSIONS, suite: Suite): void {
+  for (const { name, binDir } of versions) {
     if (binDir !== undefined && !existsSync(join(binDir, 'postgres'))) {
       test.skip(`${name} is not in ${binDir}: not tested on it`, () => {})
       continue
