@@ -5,6 +5,7 @@
 import { parseArgs } from 'node:util'
 import { benchBackfill } from './backfill.ts'
 import { benchIgnore } from './ignore.ts'
+import { benchParse } from './parse.ts'
 import { benchStack } from './stack.ts'
 import { benchTiers } from './tiers.ts'
 
@@ -32,6 +33,7 @@ export interface BenchOptions {
 const benches: Record<string, (options: BenchOptions) => Promise<Figure[]>> = {
   backfill: benchBackfill,
   ignore: benchIgnore,
+  parse: benchParse,
   stack: benchStack,
   tiers: benchTiers,
 }

@@ -121,7 +121,8 @@ function columnsOf(requests: RequestColumns): Column[] {
 function writeColumn(writer: ByteWriter, [values, leastAllowed, mostAllowed]: Column): void {
   let least = Number.POSITIVE_INFINITY
   let most = Number.NEGATIVE_INFINITY
-  for (const value of values) {
+  for (let i = 0; i < values.length; i++) {
+    const value = values[i] as number
     if (!Number.isInteger(value)) throw new RangeError(`a column holds whole numbers, not ${value}`)
     if (value < least) least = value
     if (value > most) most = value
@@ -132,7 +133,7 @@ function writeColumn(writer: ByteWriter, [values, leastAllowed, mostAllowed]: Co
   const width = widthFor(most - least)
   writer.byte(width)
   writer.signed(least)
-  if (width > 0) writer.fixed(values, values.length, width, least)
+  if (width > 0) writer.fixed(values, width, least)
 }
 
 /** What does not fit its column is not passed on: the cells it goes to would refuse it later. */

@@ -82,24 +82,13 @@ export class ByteWriter {
   }
 
   /** Each value minus `base`, in `width` bytes, lowest byte first. */
-  fixed(values: ArrayLike<number>, count: number, width: number, base: number): void {
-    let at = this.grow(count * width)
-    const bytes = this.bytes
-    for (let i = 0; i < count; i++) {
-      let rest = (values[i] as number) - base
-      // Bit operations hold 32 bits; the two high bytes of the widest column come by division.
-      if (width === 6) {
-        const high = Math.floor(rest / 2 ** 32)
-        bytes[at + 4] = high & 0xff
-        bytes[at + 5] = high >>> 8
-        rest -= high * 2 ** 32
-      }
-      bytes[at] = rest & 0xff
-      if (width > 1) bytes[at + 1] = (rest >>> 8) & 0xff
-      if (width > 2) bytes[at + 2] = (rest >>> 16) & 0xff
-      if (width > 3) bytes[at + 3] = (rest >>> 24) & 0xff
-      at += width
-    }
+  fixed(values: Int32Array | Float64Array, width: number, base: number): void {
+    const at = this.grow(values.length * width)
+    const { bytes } = this
+    // A loop a width: a test of it for each value would take as long as the rest.
+    if (width === 1) writeBytes(values, base, bytes, at)
+    else if (width === 2) writePairs(values, base, bytes, at)
+    else writeWide(values, width, base, bytes, at)
   }
 
   /** A double, IEEE 754, lowest byte first. */
@@ -111,6 +100,47 @@ export class ByteWriter {
   /** What was written, as an array of its own. */
   finish(): Uint8Array<ArrayBuffer> {
     return this.bytes.slice(0, this.length)
+  }
+}
+
+type Column = Int32Array | Float64Array
+
+function writeBytes(values: Column, base: number, bytes: Uint8Array, start: number): void {
+  for (let i = 0; i < values.length; i++) bytes[start + i] = (values[i] as number) - base
+}
+
+function writePairs(values: Column, base: number, bytes: Uint8Array, start: number): void {
+  let at = start
+  for (let i = 0; i < values.length; i++) {
+    const rest = ((values[i] as number) - base) | 0
+    bytes[at] = rest & 0xff
+    bytes[at + 1] = rest >>> 8
+    at += 2
+  }
+}
+
+function writeWide(
+  values: Column,
+  width: number,
+  base: number,
+  bytes: Uint8Array,
+  start: number,
+): void {
+  let at = start
+  for (let i = 0; i < values.length; i++) {
+    let rest = (values[i] as number) - base
+    // Bit operations hold 32 bits; the two high bytes of the widest column come by division.
+    if (width === 6) {
+      const high = Math.floor(rest / 2 ** 32)
+      bytes[at + 4] = high & 0xff
+      bytes[at + 5] = high >>> 8
+      rest -= high * 2 ** 32
+    }
+    bytes[at] = rest & 0xff
+    bytes[at + 1] = (rest >>> 8) & 0xff
+    bytes[at + 2] = (rest >>> 16) & 0xff
+    if (width > 3) bytes[at + 3] = (rest >>> 24) & 0xff
+    at += width
   }
 }
 

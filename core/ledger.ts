@@ -91,7 +91,11 @@ export function count(ledger: Ledger, minuteMs: number, what: LedgerCount, by = 
     row = {}
     ledger.set(minuteMs, row)
   }
-  row[what] = addUp(row[what] ?? 0, by)
+  addTo(row, what, by)
+}
+
+export function addTo(counts: LedgerCounts, what: LedgerCount, by: number): void {
+  counts[what] = addUp(counts[what] ?? 0, by)
 }
 
 /** A count over all minutes. */

@@ -73,11 +73,15 @@ export function parseMessage(
   message.procStart = appEnd + 1
   message.procEnd = procEnd
   message.textStart = Math.min(procEnd + 3, end)
-  message.textEnd = end
-  while (message.textEnd > message.textStart && isLineEnd(body[message.textEnd - 1])) {
-    message.textEnd--
-  }
+  message.textEnd = endOfText(body, message.textStart, end)
   return body[procEnd + 2] === SPACE || procEnd + 2 >= end
+}
+
+/** Where the text from `textStart` ends in a message that ends at `end`: before its newline. */
+export function endOfText(body: Uint8Array, textStart: number, end: number): number {
+  let at = end
+  while (at > textStart && isLineEnd(body[at - 1])) at--
+  return at
 }
 
 const isLineEnd = (byte: number | undefined): boolean => byte === NEWLINE || byte === RETURN
@@ -96,4 +100,9 @@ export function isText(body: Uint8Array, start: number, end: number, text: strin
     if (body[start + i] !== text.charCodeAt(i)) return false
   }
   return true
+}
+
+/** Whether the bytes from `start` to `end` begin with the ASCII `text`. */
+export function startsWith(body: Uint8Array, start: number, end: number, text: string): boolean {
+  return end - start >= text.length && isText(body, start, start + text.length, text)
 }

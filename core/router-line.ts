@@ -4,13 +4,15 @@
  */
 import { ABSENT } from './burst.ts'
 import { byteAt } from './bytes.ts'
-import { isText } from './message.ts'
+import { isText, startsWith } from './message.ts'
 
 /** Longest number read. 9 digits of ms are 11 days, where the router gives up after 30 s. */
 const MS_DIGITS_MAX = 9
 
 /** 14 digits of bytes are 100 TB; both keep to the burst's 2^48. */
 const BYTES_DIGITS_MAX = 14
+
+const STATUS_DIGITS_MAX = 3
 
 /** Longest process type and error code taken. Heroku's process types have at most 30 characters. */
 const NAME_BYTES_MAX = 64
@@ -64,6 +66,136 @@ export function parseRouterLine(
 ): boolean {
   line.serviceMs = line.connectMs = line.status = line.bytes = ABSENT
   line.processStart = line.processEnd = line.codeStart = line.codeEnd = 0
+  const isRequest =
+    (readHead(body, start, end, line) && readTail(body, start, end, line)) ||
+    readWords(body, start, end, line)
+  return isRequest && isReadable(body, line)
+}
+
+/**
+ * The code of a line that begins as the router's do, `at=info` or `at=error code=H12`: so nothing
+ * behind it is one. False where it begins otherwise.
+ */
+function readHead(body: Uint8Array, start: number, end: number, line: RouterLine): boolean {
+  if (startsWith(body, start, end, 'at=info ')) return !startsWith(body, start + 8, end, 'code=')
+  if (!startsWith(body, start, end, 'at=error code=')) return false
+  const code = start + 14
+  if (code >= end || body[code] === QUOTE) return false
+  line.codeStart = code
+  line.codeEnd = wordEnd(body, code, end)
+  return true
+}
+
+/** What the router's own figures are, as the bits of `readTail`. */
+const DYNO = 1
+const CONNECT = 2
+const SERVICE = 4
+const STATUS = 8
+const BYTES = 16
+const ALL = 31
+
+/**
+ * Reads the router's own figures from the end of the line backwards: they are the last, and what
+ * lies before them, three quarters of the line, need not be looked at. No quoted value reaches
+ * into words that hold no quote. False where they are not all found before one.
+ */
+function readTail(body: Uint8Array, start: number, end: number, line: RouterLine): boolean {
+  let found = 0
+  let wordStop = end
+  for (let at = end - 1; at > start; at--) {
+    const byte = byteAt(body, at)
+    if (byte > EQUALS) continue
+    if (byte === SPACE) {
+      wordStop = at
+    } else if (byte === QUOTE) {
+      return false
+    } else if (byte === EQUALS) {
+      const what = figureBefore(body, at)
+      if (what === 0 || (found & what) !== 0) continue
+      readFigure(body, what, at + 1, wordStop, line)
+      found |= what
+      if (found === ALL) return true
+    }
+  }
+  return false
+}
+
+/** Which figure has its key before the `=` at `equals`; 0 where it is another word. */
+function figureBefore(body: Uint8Array, equals: number): number {
+  switch (fourBytes(body, equals - 4)) {
+    case DYNO_END:
+      return body[equals - 5] === SPACE ? DYNO : 0
+    case BYTES_END:
+      return fourBytes(body, equals - 6) === BYTES_START ? BYTES : 0
+    case STATUS_END:
+      return fourBytes(body, equals - 7) === STATUS_START ? STATUS : 0
+    case SERVICE_END:
+      return fourBytes(body, equals - 8) === SERVICE_START ? SERVICE : 0
+    case CONNECT_END:
+      return fourBytes(body, equals - 8) === CONNECT_START ? CONNECT : 0
+    default:
+      return 0
+  }
+}
+
+const FIGURES: Record<string, number> = {
+  dyno: DYNO,
+  connect: CONNECT,
+  service: SERVICE,
+  status: STATUS,
+  bytes: BYTES,
+}
+
+/** Which figure the key is of; 0 for any other key. */
+function figureOf(body: Uint8Array, key: number, end: number): number {
+  for (const name in FIGURES) if (isText(body, key, end, name)) return FIGURES[name] ?? 0
+  return 0
+}
+
+const DYNO_END = asNumber('dyno')
+const [BYTES_START, BYTES_END] = [asNumber(' byt'), asNumber('ytes')]
+const [STATUS_START, STATUS_END] = [asNumber(' sta'), asNumber('atus')]
+const [SERVICE_START, SERVICE_END] = [asNumber(' ser'), asNumber('vice')]
+const [CONNECT_START, CONNECT_END] = [asNumber(' con'), asNumber('nect')]
+
+function fourBytes(body: Uint8Array, at: number): number {
+  return (
+    (byteAt(body, at) << 24) |
+    (byteAt(body, at + 1) << 16) |
+    (byteAt(body, at + 2) << 8) |
+    byteAt(body, at + 3)
+  )
+}
+
+function asNumber(text: string): number {
+  return fourBytes(new TextEncoder().encode(text), 0)
+}
+
+function readFigure(
+  body: Uint8Array,
+  what: number,
+  start: number,
+  end: number,
+  line: RouterLine,
+): void {
+  if (what === SERVICE) line.serviceMs = readNumber(body, start, end, MS_DIGITS_MAX, true)
+  else if (what === CONNECT) line.connectMs = readNumber(body, start, end, MS_DIGITS_MAX, true)
+  else if (what === STATUS) line.status = readNumber(body, start, end, STATUS_DIGITS_MAX, false)
+  else if (what === BYTES) line.bytes = readNumber(body, start, end, BYTES_DIGITS_MAX, false)
+  else if (what === DYNO) {
+    line.processStart = start
+    line.processEnd = processEnd(body, start, end)
+  }
+}
+
+/**
+ * Reads the line word by word, whatever it is like.
+ * @returns whether it is a request's
+ */
+function readWords(body: Uint8Array, start: number, end: number, line: RouterLine): boolean {
+  line.codeStart = line.codeEnd = 0
+  line.processStart = line.processEnd = 0
+  line.serviceMs = line.connectMs = line.status = line.bytes = ABSENT
   let isRequest = false
   let infoEnd = -1
   let mayClose = true
@@ -81,45 +213,20 @@ export function parseRouterLine(
       if (body[value] === QUOTE) mayClose = false
       at = wordEnd(body, value, end)
     }
-    switch (keyEnd - key) {
-      case 2:
-        if (infoEnd < 0 && isText(body, key, keyEnd, 'at') && isText(body, value, at, 'info')) {
-          infoEnd = at
-        }
-        break
-      case 4:
-        if (isText(body, key, keyEnd, 'dyno')) {
-          line.processStart = value
-          line.processEnd = processEnd(body, value, at)
-        } else if (line.codeStart === 0 && isText(body, key, keyEnd, 'code')) {
-          if (infoEnd >= 0 && key !== infoEnd + 1) break
-          isRequest = true
-          line.codeStart = value
-          line.codeEnd = at
-        }
-        break
-      case 5:
-        if (isText(body, key, keyEnd, 'bytes')) {
-          line.bytes = readNumber(body, value, at, BYTES_DIGITS_MAX, false)
-        }
-        break
-      case 6:
-        if (isText(body, key, keyEnd, 'status')) {
-          isRequest = true
-          line.status = readNumber(body, value, at, 3, false)
-        }
-        break
-      case 7:
-        if (isText(body, key, keyEnd, 'connect')) {
-          line.connectMs = readNumber(body, value, at, MS_DIGITS_MAX, true)
-        } else if (isText(body, key, keyEnd, 'service')) {
-          isRequest = true
-          line.serviceMs = readNumber(body, value, at, MS_DIGITS_MAX, true)
-        }
-        break
+    const what = figureOf(body, key, keyEnd)
+    if (what !== 0) {
+      isRequest ||= what === STATUS || what === SERVICE
+      readFigure(body, what, value, at, line)
+    } else if (isText(body, key, keyEnd, 'at')) {
+      if (infoEnd < 0 && isText(body, value, at, 'info')) infoEnd = at
+    } else if (line.codeStart === 0 && isText(body, key, keyEnd, 'code')) {
+      if (infoEnd >= 0 && key !== infoEnd + 1) continue
+      isRequest = true
+      line.codeStart = value
+      line.codeEnd = at
     }
   }
-  return isRequest && isReadable(body, line)
+  return isRequest
 }
 
 /**
@@ -155,7 +262,7 @@ function readNumber(
     if (digit < 0 || digit > 9) break
     value = value * 10 + digit
   }
-  const unit = isDuration && isText(body, at, end, 'ms')
+  const unit = isDuration && end - at === 2 && body[at] === 0x6d && body[at + 1] === 0x73
   if (at === start || at - start > digitsMax || !(at === end || unit)) return UNREADABLE
   return value
 }

@@ -1,8 +1,15 @@
 /** A Logplex body while it is read: each message goes where it belongs, and into the ledger. */
-import { count, type Ledger, type LedgerCount, MINUTE_MS, minuteOf } from '../../core/ledger.ts'
-import { emptyMessage, isText, parseMessage } from '../../core/message.ts'
-import { OutputHead } from './heroku-head.ts'
-import { OutputLines, startsWith } from './heroku-output.ts'
+import {
+  addTo,
+  count,
+  type Ledger,
+  type LedgerCount,
+  MINUTE_MS,
+  minuteOf,
+} from '../../core/ledger.ts'
+import { emptyMessage, endOfText, isText, parseMessage, startsWith } from '../../core/message.ts'
+import { dynoTextStart, Head } from './heroku-head.ts'
+import { OutputLines } from './heroku-output.ts'
 import { RequestRows } from './heroku-requests.ts'
 import { SignalRows, type Verdict } from './heroku-signals.ts'
 
@@ -30,7 +37,8 @@ export class HerokuBody {
   readonly requests = new RequestRows()
   readonly signals = new SignalRows()
   private readonly output: OutputLines
-  private readonly outputHead: OutputHead
+  private readonly outputHead: Head
+  private readonly requestHead: Head
   private readonly message = emptyMessage()
 
   constructor(
@@ -38,17 +46,47 @@ export class HerokuBody {
     private readonly receivedAtMs: number,
   ) {
     this.output = new OutputLines(body)
-    this.outputHead = new OutputHead(body)
+    this.outputHead = new Head(body)
+    this.requestHead = new Head(body)
   }
 
   /** Takes a frame: whatever it holds, it is accounted for. */
   take(start: number, end: number): void {
-    const { body, message, outputHead, receivedAtMs, signals } = this
-    const textStart = outputHead.textStart(start, end)
-    if (textStart >= 0 && this.output.isSilent(textStart, end)) {
-      outputHead.countIgnored()
-      return
+    if (!this.takeRequest(start, end) && !this.takeOutput(start, end)) this.takeMessage(start, end)
+  }
+
+  /** Takes a router's line that begins as the last one; false for any other. */
+  private takeRequest(start: number, end: number): boolean {
+    const { requestHead: head, requests } = this
+    const ms = head.msOf(start, end)
+    if (ms < 0) return false
+    const textStart = start + head.length
+    const overLimit = requests.overLimit
+    if (
+      !requests.add(this.body, textStart, endOfText(this.body, textStart, end), head.minuteMs + ms)
+    ) {
+      this.malformed(1)
+      return true
     }
+    addTo(head.counts, 'received', 1)
+    addTo(head.counts, 'kept', 1)
+    if (requests.overLimit > overLimit) addTo(head.counts, 'overLimit', 1)
+    return true
+  }
+
+  /** Takes an app's output that begins as the last one, and says nothing to us; false for any other. */
+  private takeOutput(start: number, end: number): boolean {
+    const { body, outputHead: head } = this
+    if (head.msOf(start, end) < 0) return false
+    const textStart = dynoTextStart(body, start + head.length, end)
+    if (textStart < 0 || !this.output.isSilent(textStart, end)) return false
+    addTo(head.counts, 'received', 1)
+    addTo(head.counts, 'ignoredOutput', 1)
+    return true
+  }
+
+  private takeMessage(start: number, end: number): void {
+    const { body, message, receivedAtMs, signals } = this
     if (!parseMessage(body, start, end, message)) {
       this.malformed(1)
       return
@@ -59,6 +97,7 @@ export class HerokuBody {
     const minuteMs = minuteOf(timeMs)
     const unreadable = signals.unreadable
     const overLimit = this.requests.overLimit
+    const rows = this.requests.length
     const verdict = this.keep(timeMs, minuteMs, end)
     count(this.ledger, minuteMs, 'unreadable', signals.unreadable - unreadable)
     count(this.ledger, minuteMs, 'overLimit', this.requests.overLimit - overLimit)
@@ -68,13 +107,19 @@ export class HerokuBody {
     }
     count(this.ledger, minuteMs, 'received')
     count(this.ledger, minuteMs, verdict)
-    // A minute that is over before FUTURE_MS is one in which no message can be of the future.
-    if (
-      verdict === 'ignoredOutput' &&
+    // In such a minute no message can be late, or of the future.
+    const isPlain =
+      timed &&
       !future &&
+      minuteMs >= receivedAtMs - LATE_MS &&
       minuteMs + MINUTE_MS <= receivedAtMs + FUTURE_MS
-    ) {
-      outputHead.remember(start, message, this.ledger.get(minuteMs) ?? {})
+    const counts = this.ledger.get(minuteMs)
+    if (isPlain && counts !== undefined) {
+      if (verdict === 'ignoredOutput') {
+        this.outputHead.remember(start, message.procStart, message, counts)
+      } else if (this.requests.length > rows) {
+        this.requestHead.remember(start, message.textStart, message, counts)
+      }
     }
     if (verdict !== 'kept') return
     if (future) count(this.ledger, minuteMs, 'future')

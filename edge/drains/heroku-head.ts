@@ -1,10 +1,9 @@
 /**
- * Most lines of a drain are an app's output, of which nothing is kept, with the head of the one
- * before: minute, host and source. They are told by comparing bytes, in a third of the time that
- * reading them takes.
+ * Most messages of a drain begin as the one of their kind before them: the same minute, host and
+ * source. They are told by comparing bytes, in a third of the time that reading them takes.
  */
 import { byteAt, isDigit } from '../../core/bytes.ts'
-import type { LedgerCounts } from '../../core/ledger.ts'
+import { type LedgerCounts, minuteOf } from '../../core/ledger.ts'
 import type { Message } from '../../core/message.ts'
 
 /** `2025-11-22T08:00:07.123456+00:00`, as Logplex writes it, and where its parts begin. */
@@ -15,60 +14,48 @@ const OFFSET_AT = 26
 const SPACE = 0x20
 const DASH = 0x2d
 const DOT = 0x2e
+const ZERO = 0x30
 const SIX = 0x36
 const H = 0x68
 
-export class OutputHead {
+/** The head of a message, up to where others of its kind differ. */
+export class Head {
+  /** The start of its minute, Unix ms, and what the ledger counts in that. */
+  minuteMs = 0
+  counts: LedgerCounts = {}
+  /** Bytes from the message's start that are compared, but for the second and its fraction. */
+  length = 0
   private readonly view: DataView
-  /** Where the message begins whose head is known, and how far from there its parts lie. */
+  /** Where the message begins whose head is known; -1 where none is. */
   private start = -1
+  /** How far from there its timestamp lies. */
   private timeAt = 0
-  private processAt = 0
-  /** What the ledger counts in the minute of it. */
-  private counts: LedgerCounts = {}
 
   constructor(private readonly body: Uint8Array) {
     this.view = new DataView(body.buffer, body.byteOffset, body.byteLength)
   }
 
-  /** Takes the head of a message that was read, where its time is written as Logplex does. */
-  remember(start: number, { procStart }: Message, counts: LedgerCounts): void {
+  /** Takes the head, up to `end`, of a message that was read, if its time is as Logplex writes it. */
+  remember(start: number, end: number, { timeMs }: Message, counts: LedgerCounts): void {
     const timeStart = this.body.indexOf(SPACE, start) + 1
     const timeEnd = timeStart + TIMESTAMP_BYTES
-    const isUsual = this.body[timeEnd] === SPACE && isSecond(this.body, timeStart + SECOND_AT)
+    const isUsual = this.body[timeEnd] === SPACE && msOf(this.body, timeStart + SECOND_AT) >= 0
     this.start = isUsual ? start : -1
     this.timeAt = timeStart - start
-    this.processAt = procStart - start
+    this.length = end - start
+    this.minuteMs = minuteOf(timeMs)
     this.counts = counts
   }
 
-  /** Counts a message that has this head, and nothing that is kept. */
-  countIgnored(): void {
-    const { counts } = this
-    counts.received = (counts.received ?? 0) + 1
-    counts.ignoredOutput = (counts.ignoredOutput ?? 0) + 1
-  }
-
-  /**
-   * Where the text begins of a message that has this head, but for the second and the process,
-   * which is a dyno's. -1 where it has another head, or has to be read to know.
-   */
-  textStart(start: number, end: number): number {
-    const { body, timeAt, processAt } = this
-    const process = start + processAt
+  /** The time of a message that has this head, ms into the minute; -1 where it has another head. */
+  msOf(start: number, end: number): number {
+    const { body, timeAt, length } = this
     const isSame =
       this.start >= 0 &&
-      process < end &&
-      this.isSame(start, 0, timeAt + SECOND_AT) &&
-      this.isSame(start, timeAt + OFFSET_AT, processAt) &&
-      isSecond(body, start + timeAt + SECOND_AT)
-    if (!isSame) return -1
-    let at = process
-    let isDyno = false
-    for (; at < end && body[at] !== SPACE; at++) isDyno ||= body[at] === DOT
-    // `web.1`: what is no dyno (api, log-shuttle) has no dot, or begins like heroku-postgres.
-    isDyno &&= body[process] !== H
-    return isDyno && at + 3 <= end && body[at + 1] === DASH && body[at + 2] === SPACE ? at + 3 : -1
+      start + length < end &&
+      this.isSame(start, timeAt + OFFSET_AT, length) &&
+      this.isSame(start, 0, timeAt + SECOND_AT)
+    return isSame ? msOf(body, start + timeAt + SECOND_AT) : -1
   }
 
   /** Whether these bytes, 8 or more, are those of the known head. No ASCII is a NaN or a -0. */
@@ -82,9 +69,23 @@ export class OutputHead {
   }
 }
 
-/** Whether this is a second of a minute and its fraction: `07.123456`. */
-function isSecond(body: Uint8Array, at: number): boolean {
-  if (!(isDigit(body[at]) && byteAt(body, at) < SIX && isDigit(body[at + 1]))) return false
-  for (let i = at + 3; i < at + 9; i++) if (!isDigit(body[i])) return false
-  return body[at + 2] === DOT
+/**
+ * Where the text begins of a message whose process, at `process`, is a dyno's. -1 where it is
+ * another source: those have no dot (api, log-shuttle), or begin like heroku-postgres.
+ */
+export function dynoTextStart(body: Uint8Array, process: number, end: number): number {
+  let at = process
+  let isDyno = false
+  for (; at < end && body[at] !== SPACE; at++) isDyno ||= body[at] === DOT
+  isDyno &&= body[process] !== H
+  return isDyno && at + 3 <= end && body[at + 1] === DASH && body[at + 2] === SPACE ? at + 3 : -1
+}
+
+/** The second of a minute and its fraction, `07.123456`, in ms; -1 where it is none. */
+function msOf(body: Uint8Array, at: number): number {
+  if (!(isDigit(body[at]) && byteAt(body, at) < SIX && isDigit(body[at + 1]))) return -1
+  if (body[at + 2] !== DOT) return -1
+  for (let i = at + 3; i < at + 9; i++) if (!isDigit(body[i])) return -1
+  const digit = (i: number): number => byteAt(body, at + i) - ZERO
+  return digit(0) * 10_000 + digit(1) * 1000 + digit(3) * 100 + digit(4) * 10 + digit(5)
 }

@@ -1,5 +1,5 @@
 /** An app's own output: which of its lines may hold metrics, and which words of a split one are whole. */
-import { isText, type Message } from '../../core/message.ts'
+import { isText, type Message, startsWith } from '../../core/message.ts'
 
 /** Producers split a longer message into parts of this many bytes, also in the middle of a word. */
 const SPLIT_BYTES = 10_000
@@ -81,10 +81,6 @@ export class OutputLines {
     }
     return Number.POSITIVE_INFINITY
   }
-}
-
-export function startsWith(body: Uint8Array, start: number, end: number, text: string): boolean {
-  return end - start >= text.length && isText(body, start, start + text.length, text)
 }
 
 const isBlank = (byte: number | undefined): boolean => byte !== undefined && byte <= SPACE

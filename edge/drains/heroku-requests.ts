@@ -1,5 +1,5 @@
 /** The requests of a body, gathered as columns while it is read. */
-import { ABSENT, type RequestColumns } from '../../core/burst.ts'
+import { ABSENT, type RequestColumns, requestColumns } from '../../core/burst.ts'
 import { isText } from '../../core/message.ts'
 import { emptyRouterLine, parseRouterLine } from '../../core/router-line.ts'
 
@@ -16,6 +16,7 @@ const OTHER = 'other'
 class Names {
   private readonly indexes = new Map<string, number>()
   private last = ''
+  private lastIndex = -1
   /** How often a name went to `other`. */
   overLimit = 0
 
@@ -24,10 +25,12 @@ class Names {
   }
 
   indexOf(body: Uint8Array, start: number, end: number): number {
-    if (!isText(body, start, end, this.last)) {
-      this.last = String.fromCharCode(...body.subarray(start, end))
-    }
-    return this.indexOfName(this.last)
+    if (this.lastIndex >= 0 && isText(body, start, end, this.last)) return this.lastIndex
+    this.last = String.fromCharCode(...body.subarray(start, end))
+    const index = this.indexOfName(this.last)
+    // One over the limit is counted each time.
+    this.lastIndex = this.indexes.get(this.last) ?? -1
+    return index
   }
 
   indexOfName(name: string): number {
@@ -42,17 +45,16 @@ class Names {
   }
 }
 
+/** Rows that there is room for at first: Logplex sends about 100 messages a request. */
+const ROWS_AT_FIRST = 128
+
 export class RequestRows {
+  /** How many requests there are. */
+  length = 0
   private readonly line = emptyRouterLine()
   private readonly processes = new Names()
   private readonly codes = new Names()
-  private readonly timeMs: number[] = []
-  private readonly serviceMs: number[] = []
-  private readonly connectMs: number[] = []
-  private readonly status: number[] = []
-  private readonly bytes: number[] = []
-  private readonly process: number[] = []
-  private readonly code: number[] = []
+  private columns = requestColumns(ROWS_AT_FIRST)
 
   /** Requests whose process type went to `other`. */
   get overLimit(): number {
@@ -63,35 +65,49 @@ export class RequestRows {
   add(body: Uint8Array, start: number, end: number, timeMs: number): boolean {
     const { line } = this
     if (!parseRouterLine(body, start, end, line)) return false
-    this.timeMs.push(timeMs)
-    this.serviceMs.push(line.serviceMs)
-    this.connectMs.push(line.connectMs)
-    this.status.push(line.status)
-    this.bytes.push(line.bytes)
-    this.process.push(
+    if (this.length === this.columns.timeMs.length) this.grow()
+    const { columns } = this
+    const row = this.length++
+    columns.timeMs[row] = timeMs
+    columns.serviceMs[row] = line.serviceMs
+    columns.connectMs[row] = line.connectMs
+    columns.status[row] = line.status
+    columns.bytes[row] = line.bytes
+    columns.process[row] =
       line.processEnd > line.processStart
         ? this.processes.indexOf(body, line.processStart, line.processEnd)
-        : this.processes.indexOfName(ROUTED_PROCESS),
-    )
-    this.code.push(
+        : this.processes.indexOfName(ROUTED_PROCESS)
+    columns.code[row] =
       line.codeEnd > line.codeStart
         ? this.codes.indexOf(body, line.codeStart, line.codeEnd)
-        : ABSENT,
-    )
+        : ABSENT
     return true
   }
 
   finish(): RequestColumns {
+    const { columns, length } = this
     return {
-      timeMs: new Float64Array(this.timeMs),
-      serviceMs: new Int32Array(this.serviceMs),
-      connectMs: new Int32Array(this.connectMs),
-      status: new Int32Array(this.status),
-      bytes: new Float64Array(this.bytes),
-      process: new Int32Array(this.process),
-      code: new Int32Array(this.code),
+      timeMs: columns.timeMs.subarray(0, length),
+      serviceMs: columns.serviceMs.subarray(0, length),
+      connectMs: columns.connectMs.subarray(0, length),
+      status: columns.status.subarray(0, length),
+      bytes: columns.bytes.subarray(0, length),
+      process: columns.process.subarray(0, length),
+      code: columns.code.subarray(0, length),
       processes: this.processes.list,
       codes: this.codes.list,
     }
+  }
+
+  private grow(): void {
+    const bigger = requestColumns(this.columns.timeMs.length * 2)
+    bigger.timeMs.set(this.columns.timeMs)
+    bigger.serviceMs.set(this.columns.serviceMs)
+    bigger.connectMs.set(this.columns.connectMs)
+    bigger.status.set(this.columns.status)
+    bigger.bytes.set(this.columns.bytes)
+    bigger.process.set(this.columns.process)
+    bigger.code.set(this.columns.code)
+    this.columns = bigger
   }
 }
