@@ -202,17 +202,39 @@ export class ByteReader {
   }
 
   /** Fills `into` with values of `width` bytes each, plus `base`. */
-  fixed(into: Int32Array | Float64Array, width: number, base: number): void {
-    let at = this.take(into.length * width)
-    const bytes = this.bytes
-    for (let i = 0; i < into.length; i++) {
-      let value = byteAt(bytes, at)
-      if (width > 1) value += byteAt(bytes, at + 1) << 8
-      if (width > 2) value += byteAt(bytes, at + 2) << 16
-      if (width > 3) value += byteAt(bytes, at + 3) * 2 ** 24
-      if (width === 6) value += byteAt(bytes, at + 4) * 2 ** 32 + byteAt(bytes, at + 5) * 2 ** 40
-      into[i] = value + base
-      at += width
-    }
+  fixed(into: Column, width: number, base: number): void {
+    const at = this.take(into.length * width)
+    if (width === 1) readBytes(this.bytes, at, base, into)
+    else if (width === 2) readPairs(this.bytes, at, base, into)
+    else readWide(this.bytes, at, width, base, into)
+  }
+}
+
+function readBytes(bytes: Uint8Array, start: number, base: number, into: Column): void {
+  for (let i = 0; i < into.length; i++) into[i] = byteAt(bytes, start + i) + base
+}
+
+function readPairs(bytes: Uint8Array, start: number, base: number, into: Column): void {
+  let at = start
+  for (let i = 0; i < into.length; i++) {
+    into[i] = byteAt(bytes, at) + (byteAt(bytes, at + 1) << 8) + base
+    at += 2
+  }
+}
+
+function readWide(
+  bytes: Uint8Array,
+  start: number,
+  width: number,
+  base: number,
+  into: Column,
+): void {
+  let at = start
+  for (let i = 0; i < into.length; i++) {
+    let value = byteAt(bytes, at) + (byteAt(bytes, at + 1) << 8) + (byteAt(bytes, at + 2) << 16)
+    if (width > 3) value += byteAt(bytes, at + 3) * 2 ** 24
+    if (width === 6) value += byteAt(bytes, at + 4) * 2 ** 32 + byteAt(bytes, at + 5) * 2 ** 40
+    into[i] = value + base
+    at += width
   }
 }

@@ -5,8 +5,9 @@ import {
   type Histogram,
   merge as mergeHistogram,
   record as recordValue,
+  recordWhole,
 } from './histogram.ts'
-import { addCounts, addUp, type LedgerCounts, minuteOf } from './ledger.ts'
+import { addCounts, addUp, type LedgerCounts, MINUTE_MS, minuteOf } from './ledger.ts'
 import type { Marker } from './marker.ts'
 import type { Signals } from './signals.ts'
 import { summand } from './sum.ts'
@@ -109,28 +110,26 @@ export class Cells {
   }
 
   addRequests(app: string, columns: RequestColumns): void {
-    const { timeMs, serviceMs, connectMs, status, bytes, process, code } = columns
-    // A burst mostly lies in one minute and one process type, so the last cell is at hand.
-    let cell: RequestCell | undefined
-    let cellProcess = ABSENT
-    for (let i = 0; i < timeMs.length; i++) {
-      const bucketMs = minuteOf(timeMs[i] as number)
-      const processIndex = process[i] as number
-      if (cell === undefined || cell.bucketMs !== bucketMs || cellProcess !== processIndex) {
-        cell = this.requestCell(app, columns.processes[processIndex] as string, bucketMs)
-        cellProcess = processIndex
-      }
-      addRequest(
-        cell,
-        serviceMs[i] as number,
-        connectMs[i] as number,
-        status[i] as number,
-        bytes[i] as number,
-      )
-      const codeName = columns.codes[code[i] as number]
-      if (codeName !== undefined) {
-        const process = cell.process
-        this.addCounter({ app, process, name: codeName, source: '', bucketMs, sum: 1 })
+    const { timeMs, process } = columns
+    // A burst mostly lies in one minute and one process type: rows are added by runs of these, a
+    // column at a time.
+    for (let from = 0; from < timeMs.length; ) {
+      const bucketMs = minuteOf(timeMs[from] as number)
+      const processIndex = process[from] as number
+      const to = endOfRun(columns, from, bucketMs, processIndex)
+      const cell = this.requestCell(app, columns.processes[processIndex] as string, bucketMs)
+      addRun(cell, columns, from, to)
+      if (columns.codes.length > 0) this.addCodes(cell, columns, from, to)
+      from = to
+    }
+  }
+
+  private addCodes(cell: RequestCell, columns: RequestColumns, from: number, to: number): void {
+    const { app, process, bucketMs } = cell
+    for (let i = from; i < to; i++) {
+      const name = columns.codes[columns.code[i] as number]
+      if (name !== undefined) {
+        this.addCounter({ app, process, name, source: '', bucketMs, sum: 1 })
       }
     }
   }
@@ -238,16 +237,45 @@ function addStatus(cell: RequestCell, status: number, n: number): void {
   cell.status.set(status, (cell.status.get(status) ?? 0) + n)
 }
 
-function addRequest(
-  cell: RequestCell,
-  serviceMs: number,
-  connectMs: number,
-  status: number,
-  bytes: number,
-): void {
-  cell.requests += 1
-  if (status !== ABSENT) addStatus(cell, status, 1)
-  if (serviceMs !== ABSENT) recordValue(cell.service, serviceMs)
-  if (connectMs !== ABSENT) recordValue(cell.connect, connectMs)
-  if (bytes !== ABSENT) cell.bytes = addUp(cell.bytes, bytes)
+/** Where the rows from `from` on cease to be of this minute and process type. */
+function endOfRun(
+  { timeMs, process }: RequestColumns,
+  from: number,
+  bucketMs: number,
+  processIndex: number,
+): number {
+  let to = from + 1
+  while (
+    to < timeMs.length &&
+    process[to] === processIndex &&
+    (timeMs[to] as number) >= bucketMs &&
+    (timeMs[to] as number) < bucketMs + MINUTE_MS
+  ) {
+    to++
+  }
+  return to
+}
+
+function addRun(cell: RequestCell, columns: RequestColumns, from: number, to: number): void {
+  cell.requests += to - from
+  addStatuses(cell, columns.status, from, to)
+  recordWhole(cell.service, columns.serviceMs, from, to)
+  recordWhole(cell.connect, columns.connectMs, from, to)
+  let bytes = 0
+  for (let i = from; i < to; i++) {
+    const more = columns.bytes[i] as number
+    if (more !== ABSENT) bytes += more
+  }
+  cell.bytes = addUp(cell.bytes, bytes)
+}
+
+/** Most requests have the status of the one before. */
+function addStatuses(cell: RequestCell, status: Int32Array, from: number, to: number): void {
+  for (let at = from; at < to; ) {
+    const code = status[at] as number
+    let end = at + 1
+    while (end < to && status[end] === code) end++
+    if (code !== ABSENT) addStatus(cell, code, end - at)
+    at = end
+  }
 }

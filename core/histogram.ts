@@ -51,12 +51,12 @@ export function binOf(value: number): number {
 const TABLE_SIZE = 65_536
 let table: Int16Array | undefined
 
-function binOfWhole(value: number): number {
+function binsOfWhole(): Int16Array {
   if (table === undefined) {
     table = new Int16Array(TABLE_SIZE)
     for (let v = 1; v < TABLE_SIZE; v++) table[v] = binOf(v)
   }
-  return table[value] as number
+  return table
 }
 
 /** A histogram being filled. `counts[k]` is the count of bin `first + k`. */
@@ -108,7 +108,8 @@ export function record(histogram: Histogram, value: number, count = 1): void {
     if (!(value > 0 && value < Number.POSITIVE_INFINITY)) {
       throw new RangeError(`a histogram holds finite values from 0 on, not ${value}`)
     }
-    const bin = value < TABLE_SIZE && Number.isInteger(value) ? binOfWhole(value) : binOf(value)
+    const isWhole = value < TABLE_SIZE && Number.isInteger(value)
+    const bin = isWhole ? (binsOfWhole()[value] as number) : binOf(value)
     let at = bin - histogram.first
     if (at < 0 || at >= histogram.counts.length) {
       widen(histogram, bin, bin)
@@ -119,6 +120,41 @@ export function record(histogram: Histogram, value: number, count = 1): void {
   histogram.sum += summand(value) * count
   if (value < histogram.min) histogram.min = value
   if (value > histogram.max) histogram.max = value
+}
+
+/**
+ * Adds the values from index `from` up to, without, `to`: whole numbers, of which those below 0 are
+ * absent ones, and passed over.
+ */
+export function recordWhole(
+  histogram: Histogram,
+  values: Int32Array,
+  from: number,
+  to: number,
+): void {
+  const bins = binsOfWhole()
+  let { counts, first, zero, sum, min, max } = histogram
+  for (let i = from; i < to; i++) {
+    const value = values[i] as number
+    if (value < 0) continue
+    if (value === 0) {
+      zero += 1
+    } else {
+      const bin = value < TABLE_SIZE ? (bins[value] as number) : binOf(value)
+      if (bin < first || bin >= first + counts.length) {
+        widen(histogram, bin, bin)
+        ;({ counts, first } = histogram)
+      }
+      counts[bin - first] = (counts[bin - first] as number) + 1
+    }
+    sum += value
+    if (value < min) min = value
+    if (value > max) max = value
+  }
+  histogram.zero = zero
+  histogram.sum = sum
+  histogram.min = min
+  histogram.max = max
 }
 
 /** Adds all of `other` to `histogram`. Exact: the same as if every value had been recorded here. */
