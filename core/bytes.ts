@@ -82,7 +82,7 @@ export class ByteWriter {
   }
 
   /** Each value minus `base`, in `width` bytes, lowest byte first. */
-  fixed(values: Int32Array | Float64Array, width: number, base: number): void {
+  fixed(values: Float64Array | Float64Array, width: number, base: number): void {
     const at = this.grow(values.length * width)
     const { bytes } = this
     // A loop a width: a test of it for each value would take as long as the rest.
@@ -103,7 +103,7 @@ export class ByteWriter {
   }
 }
 
-type Column = Int32Array | Float64Array
+type Column = Float64Array | Float64Array
 
 function writeBytes(values: Column, base: number, bytes: Uint8Array, start: number): void {
   for (let i = 0; i < values.length; i++) bytes[start + i] = (values[i] as number) - base

@@ -127,10 +127,10 @@ export class Cells {
   private addCodes(cell: RequestCell, columns: RequestColumns, from: number, to: number): void {
     const { app, process, bucketMs } = cell
     for (let i = from; i < to; i++) {
-      const name = columns.codes[columns.code[i] as number]
-      if (name !== undefined) {
-        this.addCounter({ app, process, name, source: '', bucketMs, sum: 1 })
-      }
+      const code = columns.code[i] as number
+      if (code === ABSENT) continue
+      const name = columns.codes[code] as string
+      this.addCounter({ app, process, name, source: '', bucketMs, sum: 1 })
     }
   }
 
@@ -270,7 +270,7 @@ function addRun(cell: RequestCell, columns: RequestColumns, from: number, to: nu
 }
 
 /** Most requests have the status of the one before. */
-function addStatuses(cell: RequestCell, status: Int32Array, from: number, to: number): void {
+function addStatuses(cell: RequestCell, status: Float64Array, from: number, to: number): void {
   for (let at = from; at < to; ) {
     const code = status[at] as number
     let end = at + 1

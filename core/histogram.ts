@@ -51,12 +51,17 @@ export function binOf(value: number): number {
 const TABLE_SIZE = 65_536
 let table: Int16Array | undefined
 
-function binsOfWhole(): Int16Array {
+/** In a column of whole numbers: none. */
+const ABSENT_MAX = -1
+
+/** The bin of a whole number above 0. */
+function binOfWhole(value: number): number {
+  if (value >= TABLE_SIZE) return binOf(value)
   if (table === undefined) {
     table = new Int16Array(TABLE_SIZE)
     for (let v = 1; v < TABLE_SIZE; v++) table[v] = binOf(v)
   }
-  return table
+  return table[value] as number
 }
 
 /** A histogram being filled. `counts[k]` is the count of bin `first + k`. */
@@ -83,9 +88,10 @@ export function emptyHistogram(): Histogram {
 }
 
 /** Makes room for bins `low` to `high`, with slack, so that growth is rare. */
-function widen(histogram: Histogram, low: number, high: number): void {
+function makeRoom(histogram: Histogram, low: number, high: number): void {
   const { first, counts } = histogram
   const end = first + counts.length
+  if (low >= first && high < end) return
   const empty = counts.length === 0
   // Small at first: there may be as many histograms as there are apps and minutes.
   const slack = Math.max(4, counts.length >> 1)
@@ -109,12 +115,9 @@ export function record(histogram: Histogram, value: number, count = 1): void {
       throw new RangeError(`a histogram holds finite values from 0 on, not ${value}`)
     }
     const isWhole = value < TABLE_SIZE && Number.isInteger(value)
-    const bin = isWhole ? (binsOfWhole()[value] as number) : binOf(value)
-    let at = bin - histogram.first
-    if (at < 0 || at >= histogram.counts.length) {
-      widen(histogram, bin, bin)
-      at = bin - histogram.first
-    }
+    const bin = isWhole ? binOfWhole(value) : binOf(value)
+    makeRoom(histogram, bin, bin)
+    const at = bin - histogram.first
     histogram.counts[at] = (histogram.counts[at] as number) + count
   }
   histogram.sum += summand(value) * count
@@ -128,43 +131,41 @@ export function record(histogram: Histogram, value: number, count = 1): void {
  */
 export function recordWhole(
   histogram: Histogram,
-  values: Int32Array,
+  values: Float64Array,
   from: number,
   to: number,
 ): void {
-  const bins = binsOfWhole()
-  let { counts, first, zero, sum, min, max } = histogram
+  let [sum, least, most] = [0, Number.POSITIVE_INFINITY, ABSENT_MAX]
   for (let i = from; i < to; i++) {
     const value = values[i] as number
-    if (value < 0) continue
-    if (value === 0) {
-      zero += 1
-    } else {
-      const bin = value < TABLE_SIZE ? (bins[value] as number) : binOf(value)
-      if (bin < first || bin >= first + counts.length) {
-        widen(histogram, bin, bin)
-        ;({ counts, first } = histogram)
-      }
-      counts[bin - first] = (counts[bin - first] as number) + 1
-    }
+    if (value <= ABSENT_MAX) continue
     sum += value
-    if (value < min) min = value
-    if (value > max) max = value
+    if (value < least) least = value
+    if (value > most) most = value
   }
-  histogram.zero = zero
-  histogram.sum = sum
-  histogram.min = min
-  histogram.max = max
+  if (most === ABSENT_MAX) return
+  histogram.sum += sum
+  histogram.min = Math.min(histogram.min, least)
+  histogram.max = Math.max(histogram.max, most)
+  // Room is made once, for all of them.
+  if (most > 0) makeRoom(histogram, binOfWhole(Math.max(least, 1)), binOfWhole(most))
+  const { counts, first } = histogram
+  let zero = 0
+  for (let i = from; i < to; i++) {
+    const value = values[i] as number
+    if (value > 0) {
+      const at = binOfWhole(value) - first
+      counts[at] = (counts[at] as number) + 1
+    } else if (value === 0) zero += 1
+  }
+  histogram.zero += zero
 }
 
 /** Adds all of `other` to `histogram`. Exact: the same as if every value had been recorded here. */
 export function merge(histogram: Histogram, other: Histogram): void {
   const { first, counts } = other
   if (counts.length > 0) {
-    const last = first + counts.length - 1
-    if (first < histogram.first || last >= histogram.first + histogram.counts.length) {
-      widen(histogram, first, last)
-    }
+    makeRoom(histogram, first, first + counts.length - 1)
     for (let k = 0; k < counts.length; k++) {
       const at = first + k - histogram.first
       histogram.counts[at] = (histogram.counts[at] as number) + (counts[k] as number)
@@ -240,7 +241,7 @@ export function toSparse(histogram: Histogram): SparseHistogram {
 export function fromSparse(sparse: SparseHistogram): Histogram {
   const histogram = emptyHistogram()
   const low = sparse.bins[0]
-  if (low !== undefined) widen(histogram, low, sparse.bins[sparse.bins.length - 1] ?? low)
+  if (low !== undefined) makeRoom(histogram, low, sparse.bins[sparse.bins.length - 1] ?? low)
   sparse.bins.forEach((bin, i) => {
     histogram.counts[bin - histogram.first] = sparse.counts[i] ?? 0
   })
