@@ -3,7 +3,7 @@
  * measures, and prints tables.
  */
 import { parseArgs } from 'node:util'
-import { benchBackfill } from './backfill.ts'
+import { benchAggregate } from './aggregate.ts'
 import { benchIgnore } from './ignore.ts'
 import { benchParse } from './parse.ts'
 import { benchStack } from './stack.ts'
@@ -31,7 +31,7 @@ export interface BenchOptions {
 }
 
 const benches: Record<string, (options: BenchOptions) => Promise<Figure[]>> = {
-  backfill: benchBackfill,
+  aggregate: benchAggregate,
   ignore: benchIgnore,
   parse: benchParse,
   stack: benchStack,
