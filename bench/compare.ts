@@ -23,6 +23,8 @@ export interface CompareOptions {
   clock?: Clock
   warmUpRuns?: number
   runsMin?: number
+  /** Prepares each run, unmeasured. */
+  before?: (name: string) => unknown
 }
 
 /** Medians of interleaved runs, ms a run. */
@@ -36,6 +38,7 @@ export async function medians<Name extends string>(
   const endMs = performance.now() + forMs
   for (let runs = 0; runs < warmUpRuns + runsMin || performance.now() < endMs; runs++) {
     for (const name in ways) {
+      await options.before?.(name)
       const startMs = clock()
       await ways[name]()
       if (runs >= warmUpRuns) took.get(name)?.push(clock() - startMs)

@@ -4,8 +4,10 @@
  */
 import { parseArgs } from 'node:util'
 import { benchAggregate } from './aggregate.ts'
+import { benchCompact } from './compact.ts'
 import { benchIgnore } from './ignore.ts'
 import { benchParse } from './parse.ts'
+import { benchPersist } from './persist.ts'
 import { benchStack } from './stack.ts'
 import { benchTiers } from './tiers.ts'
 
@@ -32,8 +34,10 @@ export interface BenchOptions {
 
 const benches: Record<string, (options: BenchOptions) => Promise<Figure[]>> = {
   aggregate: benchAggregate,
+  compact: benchCompact,
   ignore: benchIgnore,
   parse: benchParse,
+  persist: benchPersist,
   stack: benchStack,
   tiers: benchTiers,
 }

@@ -1,0 +1,59 @@
+/** A PostgreSQL of its own to measure on, with Shelf's schema. */
+import { existsSync, mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { migrate } from '../batch/migrate.ts'
+import { connect, type Sql } from '../db/client.ts'
+import { startPostgres } from '../db/server.ts'
+import { freePort } from '../test/sql-server.ts'
+
+export interface BenchPostgres {
+  url: string
+  sql: Sql
+  stop(): Promise<void>
+}
+
+/** As `shelf up` sets it up, but for `settings`. By default npm's binaries. */
+export async function openPostgres(
+  settings: Record<string, string> = {},
+  binDir?: string,
+): Promise<BenchPostgres> {
+  const folder = mkdtempSync(join(tmpdir(), 'shelf-bench-'))
+  const place = { dataDir: join(folder, 'postgres'), port: await freePort(), password: 'bench' }
+  const server = await startPostgres({ ...place, settings, ...(binDir && { binDir }) })
+  await migrate(server.url)
+  const sql = connect(server.url, { max: 1 })
+  return {
+    url: server.url,
+    sql,
+    async stop() {
+      await sql.end()
+      await server.stop()
+      rmSync(folder, { recursive: true, force: true })
+    },
+  }
+}
+
+/** Where Debian puts the oldest version that must do, if it is there. */
+export function debianPostgres(): string | undefined {
+  const binDir = process.env.SHELF_TEST_PG15_BIN ?? '/usr/lib/postgresql/15/bin'
+  return existsSync(join(binDir, 'postgres')) ? binDir : undefined
+}
+
+/** Rows of a table, as COPY writes them. */
+export async function copyOf(sql: Sql, table: string): Promise<Buffer> {
+  const parts: Buffer[] = []
+  const stream = await sql.unsafe(`copy (select * from ${table}) to stdout`).readable()
+  for await (const part of stream) parts.push(part)
+  return Buffer.concat(parts)
+}
+
+/** Loads them into a table of schema public. */
+export async function copyInto(sql: Sql, table: string, text: Buffer): Promise<void> {
+  const stream = await sql`copy ${sql(`public.${table}`)} from stdin`.writable()
+  const done = Promise.withResolvers<void>()
+  stream.on('finish', done.resolve)
+  stream.on('error', done.reject)
+  stream.end(text)
+  await done.promise
+}
