@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { migrate } from '../batch/migrate.ts'
 import { connect, type Sql } from '../db/client.ts'
+import { findLauncher } from '../db/launcher.ts'
 import { startPostgres } from '../db/server.ts'
 import { freePort } from '../test/sql-server.ts'
 
@@ -13,14 +14,28 @@ export interface BenchPostgres {
   stop(): Promise<void>
 }
 
-/** As `shelf up` sets it up, but for `settings`. By default npm's binaries. */
-export async function openPostgres(
-  settings: Record<string, string> = {},
-  binDir?: string,
-): Promise<BenchPostgres> {
+export interface BenchPostgresOptions {
+  settings?: Record<string, string>
+  /** Of another PostgreSQL than npm's, and an extension that only its superuser may add. */
+  binDir?: string
+  extension?: string
+}
+
+/** As `shelf up` sets it up, but for `settings`. */
+export async function openPostgres({
+  settings = {},
+  binDir,
+  extension,
+}: BenchPostgresOptions = {}): Promise<BenchPostgres> {
   const folder = mkdtempSync(join(tmpdir(), 'shelf-bench-'))
   const place = { dataDir: join(folder, 'postgres'), port: await freePort(), password: 'bench' }
-  const server = await startPostgres({ ...place, settings, ...(binDir && { binDir }) })
+  const start = () => startPostgres({ ...place, settings, ...(binDir && { binDir }) })
+  let server = await start()
+  if (binDir !== undefined && extension !== undefined) {
+    await server.stop()
+    await addExtension(binDir, place.dataDir, extension)
+    server = await start()
+  }
   await migrate(server.url)
   const sql = connect(server.url, { max: 1 })
   return {
@@ -32,6 +47,15 @@ export async function openPostgres(
       rmSync(folder, { recursive: true, force: true })
     },
   }
+}
+
+/** The superuser may not log in: it is what a server of a single user has. */
+async function addExtension(binDir: string, dataDir: string, name: string): Promise<void> {
+  const { prefix } = await findLauncher(binDir, dataDir)
+  const argv = [...prefix, join(binDir, 'postgres'), '--single', '-D', dataDir, 'shelf']
+  const statement = new TextEncoder().encode(`create extension ${name} schema public\n`)
+  const child = Bun.spawn(argv, { stdin: statement, stdout: 'ignore', stderr: 'ignore' })
+  if ((await child.exited) !== 0) throw new Error(`${name} could not be added`)
 }
 
 /** Where Debian puts the oldest version that must do, if it is there. */
@@ -56,4 +80,10 @@ export async function copyInto(sql: Sql, table: string, text: Buffer): Promise<v
   stream.on('error', done.reject)
   stream.end(text)
   await done.promise
+}
+
+/** Whether the PostgreSQL of `binDir` has an extension at hand, in Debian's places. */
+export function hasExtension(binDir: string, name: string): boolean {
+  const [, version = ''] = /postgresql\/(\d+)\/bin$/.exec(binDir) ?? []
+  return existsSync(`/usr/share/postgresql/${version}/extension/${name}.control`)
 }

@@ -5,8 +5,10 @@
 import { parseArgs } from 'node:util'
 import { benchAggregate } from './aggregate.ts'
 import { benchCompact } from './compact.ts'
+import { benchEdge } from './edge.ts'
 import { benchIgnore } from './ignore.ts'
 import { benchParse } from './parse.ts'
+import { benchPercentiles } from './percentiles.ts'
 import { benchPersist } from './persist.ts'
 import { benchStack } from './stack.ts'
 import { benchTiers } from './tiers.ts'
@@ -35,8 +37,10 @@ export interface BenchOptions {
 const benches: Record<string, (options: BenchOptions) => Promise<Figure[]>> = {
   aggregate: benchAggregate,
   compact: benchCompact,
+  edge: benchEdge,
   ignore: benchIgnore,
   parse: benchParse,
+  percentiles: benchPercentiles,
   persist: benchPersist,
   stack: benchStack,
   tiers: benchTiers,

@@ -10,7 +10,10 @@ export interface BenchWorker {
 }
 
 /** Bundles the Worker in the file `entry` and serves it, in a workerd of its own. */
-export async function startWorker(entry: string): Promise<BenchWorker> {
+export async function startWorker(
+  entry: string,
+  bindings: Record<string, string> = {},
+): Promise<BenchWorker> {
   const { outputs } = await Bun.build({ entrypoints: [entry], target: 'browser', format: 'esm' })
   const contents = (await outputs[0]?.text()) ?? ''
   const pidOf = workerdPids()
@@ -19,6 +22,7 @@ export async function startWorker(entry: string): Promise<BenchWorker> {
     compatibilityDate: '2026-07-01',
     host: '127.0.0.1',
     port: 0,
+    bindings,
   })
   const { origin } = await miniflare.ready
   return { url: origin, pid: pidOf(), stop: () => miniflare.dispose() }
