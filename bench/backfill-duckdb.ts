@@ -14,7 +14,7 @@ import { copyInto } from './postgres.ts'
 const THREADS = 2
 
 /** What it took to make rows of a log. */
-interface Measured {
+export interface Measured {
   requests: number
   /** From the start of the program to its end. */
   seconds: number

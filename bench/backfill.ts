@@ -1,6 +1,7 @@
 /**
  * How fast `shelf backfill` makes rows of a log that lies there: the real program beside a real
- * broker and PostgreSQL, from its start to its end. None of the rows are there before.
+ * broker and PostgreSQL, from its start to its end. None of the rows are there before. Beside it DuckDB
+ * makes rows of requests from Parquet of the same events.
  */
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -8,6 +9,7 @@ import { join } from 'node:path'
 import { migrate } from '../batch/migrate.ts'
 import { connect } from '../db/client.ts'
 import { startPostgres } from '../db/server.ts'
+import { type Measured, measureDuckDB, parquetOf } from './backfill-duckdb.ts'
 import { type MadeLog, makeLog } from './backfill-log.ts'
 import type { BenchOptions, Figure } from './run.ts'
 
@@ -20,37 +22,30 @@ const LOG_TIMES = 10
 const RATE_MIN = 20_000
 const MEMORY_MB_MAX = 512
 
-/** What it took to make rows of a log, whoever made them. */
-export interface Measured {
-  requests: number
-  /** From the start of the program to its end. */
-  seconds: number
-  /** Of its own process. */
-  cpuSeconds: number
-  peakMB: number
-}
-
 export async function benchBackfill({ seconds, rate }: BenchOptions): Promise<Figure[]> {
   const folder = mkdtempSync(join(tmpdir(), 'shelf-bench-'))
   try {
     const requests = seconds * rate * LOG_TIMES
     const log = await makeLog({ folder, partitions: PARTITIONS, apps: APPS, requests, rate })
-    const { seconds: tookS, cpuSeconds, peakMB } = await measure(folder, log)
-    const perSecond = Math.round(log.requests / tookS)
+    const parquet = await parquetOf(folder, PARTITIONS)
+    const { ours, theirs } = await measure(folder, log, parquet)
+    const perSecond = ({ seconds }: Measured): number => Math.round(log.requests / seconds)
+    const ratio = theirs.seconds / ours.seconds
     console.log(
       `${log.requests} requests of ${APPS} apps in ${PARTITIONS} partitions: ` +
-        `${tookS.toFixed(1)} s, of which ${cpuSeconds.toFixed(1)} s are of its own CPU`,
+        `${ours.seconds.toFixed(1)} s, of which ${ours.cpuSeconds.toFixed(1)} s are of its own CPU; ` +
+        `DuckDB ${theirs.seconds.toFixed(1)} s, of which ${theirs.cpuSeconds.toFixed(1)} s`,
     )
     return [
       {
-        ...{ name: 'backfill, log to rows', unit: 'requests/s', ours: perSecond },
-        ...{ target: `over ${RATE_MIN}`, met: perSecond > RATE_MIN },
-        ...{ theirs: null, ratio: null },
+        ...{ name: 'backfill, log to rows, beside DuckDB and COPY', unit: 'requests/s' },
+        ...{ ours: perSecond(ours), theirs: perSecond(theirs), ratio: Number(ratio.toFixed(2)) },
+        ...{ target: `faster, and over ${RATE_MIN}`, met: ratio > 1 && perSecond(ours) > RATE_MIN },
       },
       {
-        ...{ name: 'backfill, peak memory', unit: 'MB', ours: peakMB },
-        ...{ target: `below ${MEMORY_MB_MAX}`, met: peakMB < MEMORY_MB_MAX },
-        ...{ theirs: null, ratio: null },
+        ...{ name: 'backfill, peak memory', unit: 'MB', ours: ours.peakMB, theirs: theirs.peakMB },
+        ...{ target: `below ${MEMORY_MB_MAX}`, met: ours.peakMB < MEMORY_MB_MAX },
+        ratio: Number((ours.peakMB / theirs.peakMB).toFixed(2)),
       },
     ]
   } finally {
@@ -58,8 +53,12 @@ export async function benchBackfill({ seconds, rate }: BenchOptions): Promise<Fi
   }
 }
 
-/** Backfills the log that lies in the folder into a database that has none of its rows. */
-async function measure(folder: string, log: MadeLog): Promise<Measured> {
+/** Backfills the log that lies in the folder into a database that has none of its rows; then DuckDB. */
+async function measure(
+  folder: string,
+  log: MadeLog,
+  parquet: string,
+): Promise<{ ours: Measured; theirs: Measured }> {
   const password = 'bench'
   const place = { dataDir: join(folder, 'postgres'), port: freePort(), password }
   const server = await startPostgres(place)
@@ -85,7 +84,10 @@ async function measure(folder: string, log: MadeLog): Promise<Measured> {
     const requests = await requestsIn(server.url)
     if (requests !== log.requests) throw new Error(`rows of ${requests} requests were made`)
     const cpuSeconds = Number(cpuTime?.total ?? 0) / 1e6
-    return { requests, seconds, cpuSeconds, peakMB: Math.round(maxRSS / 2 ** 20) }
+    const ours = { requests, seconds, cpuSeconds, peakMB: Math.round(maxRSS / 2 ** 20) }
+    const theirs = await measureDuckDB(parquet, server.url)
+    if (theirs.requests !== requests) throw new Error(`DuckDB counted ${theirs.requests} requests`)
+    return { ours, theirs }
   } finally {
     broker.kill('SIGTERM')
     await broker.exited

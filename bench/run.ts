@@ -4,6 +4,7 @@
  */
 import { parseArgs } from 'node:util'
 import { benchAggregate } from './aggregate.ts'
+import { benchBackfill } from './backfill.ts'
 import { benchCompact } from './compact.ts'
 import { benchEdge } from './edge.ts'
 import { benchIgnore } from './ignore.ts'
@@ -35,22 +36,23 @@ export interface BenchOptions {
 }
 
 const benches: Record<string, (options: BenchOptions) => Promise<Figure[]>> = {
-  aggregate: benchAggregate,
-  compact: benchCompact,
-  edge: benchEdge,
-  ignore: benchIgnore,
   parse: benchParse,
-  percentiles: benchPercentiles,
+  edge: benchEdge,
+  aggregate: benchAggregate,
   persist: benchPersist,
+  compact: benchCompact,
+  backfill: benchBackfill,
+  percentiles: benchPercentiles,
   stack: benchStack,
+  ignore: benchIgnore,
   tiers: benchTiers,
 }
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
-    seconds: { type: 'string', default: '60' },
-    rate: { type: 'string', default: '2000' },
+    seconds: { type: 'string', default: '30' },
+    rate: { type: 'string', default: '5000' },
     apps: { type: 'string', default: '20' },
     days: { type: 'string', default: '8' },
     // 200 apps and 30 days: takes long, and GB of disk.
