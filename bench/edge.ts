@@ -33,7 +33,7 @@ interface Round {
 }
 
 export async function benchEdge({ seconds }: BenchOptions): Promise<Figure[]> {
-  const sink = Bun.spawn([process.execPath, `${import.meta.dir}/edge-sink.ts`], {
+  const sink = Bun.spawn([process.execPath, `${import.meta.dir}/sink-server.ts`], {
     stdio: ['ignore', 'pipe', 'inherit'],
   })
   const port = await firstLine(sink.stdout)
@@ -45,7 +45,7 @@ export async function benchEdge({ seconds }: BenchOptions): Promise<Figure[]> {
     SHELF_DRAIN_RATE: '1000000',
   })
   const ours = { url: `${edge.url}/drains/heroku`, pid: pidOf() }
-  const forward = await startWorker(`${import.meta.dir}/edge-forward.ts`, { SHELF_LOG: log })
+  const forward = await startWorker(`${import.meta.dir}/forward-worker.ts`, { SHELF_LOG: log })
   try {
     const authorization = `Basic ${btoa(`bench:${await drainSecret(key, 'bench', 'd1')}`)}`
     const roundMs = Math.min(seconds / (LINES.length * ROUNDS), ROUND_SECONDS_MAX) * 1000

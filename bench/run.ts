@@ -7,6 +7,7 @@ import { benchAggregate } from './aggregate.ts'
 import { benchBackfill } from './backfill.ts'
 import { benchCompact } from './compact.ts'
 import { benchEdge } from './edge.ts'
+import { benchGrowth } from './growth.ts'
 import { benchIgnore } from './ignore.ts'
 import { benchParse } from './parse.ts'
 import { benchPercentiles } from './percentiles.ts'
@@ -44,6 +45,7 @@ const benches: Record<string, (options: BenchOptions) => Promise<Figure[]>> = {
   backfill: benchBackfill,
   percentiles: benchPercentiles,
   stack: benchStack,
+  growth: benchGrowth,
   ignore: benchIgnore,
   tiers: benchTiers,
 }
