@@ -79,6 +79,9 @@ export async function benchStack({ seconds, rate }: BenchOptions): Promise<Figur
         'below 900',
         peakMB < 900,
       ),
+      ...peaks(measured.memory).map(([name, mb]) =>
+        figure(`of it ${name}, at most`, 'MB', mb, '-', true),
+      ),
       figure(
         'most that a process grew in the second half',
         'MB',
@@ -92,6 +95,15 @@ export async function benchStack({ seconds, rate }: BenchOptions): Promise<Figur
     await up.exited
     rmSync(dir, { recursive: true, force: true })
   }
+}
+
+/** The most of each process, the largest first. */
+function peaks(memory: readonly MemorySample[]): [name: string, mb: number][] {
+  const most = new Map<string, number>()
+  for (const [name, mb] of memory.flatMap((sample) => [...sample])) {
+    most.set(name, Math.max(mb, most.get(name) ?? 0))
+  }
+  return [...most].sort(([, a], [, b]) => b - a)
 }
 
 interface Started {
