@@ -10,6 +10,7 @@ import { connect } from '../db/client.ts'
 import { events, openDuckDB, requestsSql } from './duckdb.ts'
 import { ndjsonOf } from './events.ts'
 import { copyInto } from './postgres.ts'
+import { ended } from './process.ts'
 
 const THREADS = 2
 
@@ -57,15 +58,12 @@ export async function measureDuckDB(parquet: string, databaseUrl: string): Promi
   const child = Bun.spawn([process.execPath, import.meta.path, parquet, databaseUrl], {
     stdio: ['ignore', 'inherit', 'inherit'],
   })
-  if ((await child.exited) !== 0) throw new Error('DuckDB failed')
+  const { cpuSeconds, peakMB } = await ended(child)
   const seconds = (performance.now() - startMs) / 1000
-  const { maxRSS = 0, cpuTime } = child.resourceUsage() ?? {}
   const [row] = await sql<{ requests: number }[]>`
     select sum(requests)::float8 as requests from public.loaded`
   await sql`drop table public.loaded`
   await sql.end()
-  const cpuSeconds = Number(cpuTime?.total ?? 0) / 1e6
-  const peakMB = Math.round(maxRSS / 2 ** 20)
   return { requests: row?.requests ?? 0, seconds, cpuSeconds, peakMB }
 }
 

@@ -11,6 +11,7 @@ import { connect } from '../db/client.ts'
 import { startPostgres } from '../db/server.ts'
 import { type Measured, measureDuckDB, parquetOf } from './backfill-duckdb.ts'
 import { type MadeLog, makeLog } from './backfill-log.ts'
+import { ended } from './process.ts'
 import type { BenchOptions, Figure } from './run.ts'
 
 const PARTITIONS = 4
@@ -78,13 +79,11 @@ async function measure(
         stdio: ['ignore', 'inherit', 'inherit'],
       },
     )
-    if ((await child.exited) !== 0) throw new Error('the backfill failed')
+    const { cpuSeconds, peakMB } = await ended(child)
     const seconds = (performance.now() - startMs) / 1000
-    const { maxRSS = 0, cpuTime } = child.resourceUsage() ?? {}
     const requests = await requestsIn(server.url)
     if (requests !== log.requests) throw new Error(`rows of ${requests} requests were made`)
-    const cpuSeconds = Number(cpuTime?.total ?? 0) / 1e6
-    const ours = { requests, seconds, cpuSeconds, peakMB: Math.round(maxRSS / 2 ** 20) }
+    const ours = { requests, seconds, cpuSeconds, peakMB }
     const theirs = await measureDuckDB(parquet, server.url)
     if (theirs.requests !== requests) throw new Error(`DuckDB counted ${theirs.requests} requests`)
     return { ours, theirs }

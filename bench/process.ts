@@ -22,3 +22,24 @@ export function childrenOf(pid: number, words: string): number[] {
   const rows = table.split('\n').filter((line) => line.includes(words))
   return rows.map((row) => Number.parseInt(row, 10))
 }
+
+/** Between two looks at a process that may end any time. */
+const LOOK_MS = 20
+
+/** Waits for a program to end. Its memory has to be looked at while it runs. */
+export async function ended(
+  child: Bun.Subprocess,
+): Promise<{ cpuSeconds: number; peakMB: number }> {
+  let peakMB = 0
+  const look = setInterval(() => {
+    try {
+      peakMB = Math.max(peakMB, peakMBOf(child.pid) || 0)
+    } catch {
+      // It is gone.
+    }
+  }, LOOK_MS)
+  const code = await child.exited
+  clearInterval(look)
+  if (code !== 0) throw new Error(`a program ended with ${code}`)
+  return { cpuSeconds: Number(child.resourceUsage()?.cpuTime.total ?? 0) / 1e6, peakMB }
+}
