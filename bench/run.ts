@@ -2,6 +2,7 @@
  * `npm run bench -- [NAME…] [--seconds N] [--rate N] [--apps N] [--days N] [--full] [--json FILE]`:
  * measures, and prints tables.
  */
+import { cpus, loadavg, release } from 'node:os'
 import { parseArgs } from 'node:util'
 import { benchAggregate } from './aggregate.ts'
 import { benchBackfill } from './backfill.ts'
@@ -75,7 +76,16 @@ const options = {
   days: values.full ? 30 : Number(values.days),
 }
 const figures: Figure[] = []
-for (const name of names) figures.push(...((await benches[name]?.(options)) ?? []))
+for (const name of names) {
+  const startMs = performance.now()
+  figures.push(...((await benches[name]?.(options)) ?? []))
+  console.error(`${name}: ${((performance.now() - startMs) / 1000).toFixed(0)} s`)
+}
+const [cpu] = cpus()
+console.log(
+  `${cpus().length} × ${cpu?.model}, load ${loadavg()[0]?.toFixed(1)}; Bun ${Bun.version}, ` +
+    `${process.platform} ${release()}`,
+)
 console.table(
   figures.map(({ name, unit, ours, theirs, ratio, target, met }) => ({
     name,
