@@ -31,7 +31,7 @@ const ADDONS = [
 
 const ERRORS = ['H12', 'H27', 'R14']
 
-/** Of a thousand service times, ms: what is quick, usual and slow, each log-normal. */
+/** Kinds of service times: how long, and how even. */
 const PROFILES = 8
 
 export interface AppModel {
