@@ -47,9 +47,14 @@ export class RuleLog {
     }
   }
 
-  /** A topic that was made anew is read from its start: what is known stays, copies fall away. */
+  /**
+   * A topic that was made anew is read from its start: what is known stays, and has no copy there
+   * any more.
+   */
   private async startAnewIfCut(): Promise<void> {
-    if ((await this.log.offsetAt(RULES, RULES_PARTITION, 'latest')) < this.next) this.next = 0
+    if ((await this.log.offsetAt(RULES, RULES_PARTITION, 'latest')) >= this.next) return
+    this.next = 0
+    for (const known of this.newest.values()) known.copiedMs = 0
   }
 
   private take(record: LogRecord): void {
@@ -72,7 +77,7 @@ export class RuleLog {
     return [...this.newest.values()].map(({ entry }) => entry)
   }
 
-  /** Copies of what was written last before `timeMs`, so that the log does not drop it. */
+  /** Copies of what was written last before `timeMs`, so that the log does not drop it, by revision. */
   copiesBefore(timeMs: number): RuleRecord[] {
     return [...this.newest.values()]
       .filter(({ entry, copiedMs }) => copiedMs < timeMs && !isOver(entry, timeMs))
@@ -80,6 +85,7 @@ export class RuleLog {
         const { timestampMs, ...record } = entry
         return { ...record, since: new Date(inForceMs(entry)).toISOString() }
       })
+      .sort((a, b) => a.revision - b.revision)
   }
 }
 

@@ -152,6 +152,26 @@ test('rules are read from the log, also after they were copied, and a deleted on
   expect(rules.copiesBefore(timed.nowMs + 1)).toEqual([])
 })
 
+test('rules that were in a topic which was made anew are copied there at once', async () => {
+  const timed = new TimedLog()
+  const other = new TimedLog()
+  let log = timed.log
+  const rules = new RuleLog({
+    topics: () => log.topics(),
+    createTopics: (wanted) => log.createTopics(wanted),
+    append: (...args) => log.append(...args),
+    offsetAt: (...args) => log.offsetAt(...args),
+    read: (...args) => log.read(...args),
+  })
+  const [rule] = new History().rule({ metric: 'p95', threshold: 1000 }).rules
+  await timed.append(RULES, rule ?? {})
+  await rules.refresh()
+  expect(rules.copiesBefore(START_MS - 3_600_000)).toEqual([])
+  log = other.log
+  await rules.refresh()
+  expect(rules.copiesBefore(START_MS - 3_600_000).map(({ id }) => id)).toEqual(['r'])
+})
+
 let server: PostgresServer
 let port: number
 const start = (): Promise<PostgresServer> =>
