@@ -31,7 +31,7 @@ export interface EmptyDatabase {
 export interface WebDatabase {
   url: string
   sql: Sql
-  /** A time in which `shop` has data: whole hours. */
+  /** A time of whole hours in which `shop` has data, from before its first. */
   since: string
   until: string
   /** `all` may see all apps, the others the app of their name. */
@@ -77,7 +77,7 @@ export async function startWebDatabase(): Promise<WebDatabase> {
   return {
     url,
     sql,
-    since: new Date(Math.ceil(startMs / hourMs) * hourMs).toISOString(),
+    since: new Date(Math.floor(startMs / hourMs) * hourMs).toISOString(),
     until: new Date(Math.floor(nowMs / hourMs) * hourMs).toISOString(),
     tokens,
     stop,
