@@ -260,6 +260,7 @@ describe.each(RUNTIMES)('in %s,', (runtime) => {
     expect(await Promise.race(sockets.map(answer))).toStartWith('HTTP/1.1 503')
     expect((await narrow.post(Buffer.alloc(400_000, ' '))).status).toBe(204)
     for (const socket of sockets) socket.destroy()
+    await until('room', async () => (await narrow.post(Buffer.alloc(700_000, ' '))).status === 204)
   })
 
   test('strangers take no room', async () => {

@@ -48,23 +48,36 @@ async function newBucket(): Promise<R2Bucket> {
   const prefix = `${buckets++}/`
   const bucket = r2BucketSchema.parse(await miniflare.getR2Bucket('SPOOL'))
   return {
-    put: async (key, value) => await bucket.put(prefix + key, await bytesOf(value)),
+    async put(key, value) {
+      const bytes = await bytesOf(value)
+      return await again(() => bucket.put(prefix + key, bytes))
+    },
     async get(key) {
-      const object = await bucket.get(prefix + key)
+      const object = await again(() => bucket.get(prefix + key))
       if (object === null) return null
       // From out here Miniflare has no streams: what a Worker does with one is tested in one.
       const bytes = await object.arrayBuffer()
       const body = new Blob([bytes]).stream()
       return { size: object.size, body, arrayBuffer: async () => bytes }
     },
-    delete: (keys) => bucket.delete(keys.map((key) => prefix + key)),
+    delete: (keys) => again(() => bucket.delete(keys.map((key) => prefix + key))),
     async list(options) {
-      const page = await bucket.list({ ...options, prefix: prefix + options.prefix })
+      const page = await again(() => bucket.list({ ...options, prefix: prefix + options.prefix }))
       return {
         ...page,
         objects: page.objects.map(({ key }) => ({ key: key.slice(prefix.length) })),
       }
     },
+  }
+}
+
+/** Miniflare's own connection to it may be one that is just being closed: that is not R2's. */
+async function again<T>(work: () => Promise<T>): Promise<T> {
+  try {
+    return await work()
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ECONNRESET') return work()
+    throw error
   }
 }
 

@@ -160,7 +160,8 @@ export async function postDrain(
     ...headers,
   }
   const given = Object.entries(all).filter((entry): entry is [string, string] => entry[1] != null)
-  return await fetch(edgeUrl + path, { method: 'POST', headers: given, body })
+  // A connection that an edge was about to close for being idle would fail it.
+  return await fetch(edgeUrl + path, { method: 'POST', headers: given, body, keepalive: false })
 }
 
 /** The `Authorization` of a drain. */
