@@ -19,8 +19,8 @@ interface Told {
   target: string
   name: string
   severity: Message['severity']
-  /** Log time of what was told last. */
-  atMs: number
+  /** End of the window of what was told last. */
+  untilMs: number
   isUnknown: boolean
   /** Offset of the cut that told it first. */
   cut: number
@@ -60,17 +60,18 @@ export class Incidents {
   note(group: Message, item: Item, cut: number): void {
     const { incident, event } = item
     if (incident === null) return
-    const atMs = Date.parse(item.at)
     const told = this.open.get(group.group) ?? new Map<string, Told>()
     if (event === 'recovered') {
       told.delete(incident)
+      const atMs = Date.parse(item.at)
       this.ended.set(incident, atMs)
       this.forget(atMs)
     } else {
       const { target, name, severity } = group
       const first = told.get(incident)?.cut ?? cut
       const isUnknown = event === 'unknown'
-      told.set(incident, { target, name, severity, atMs, isUnknown, cut: first })
+      const untilMs = Date.parse(item.window.until)
+      told.set(incident, { target, name, severity, untilMs, isUnknown, cut: first })
     }
     if (told.size > 0) this.open.set(group.group, told)
     else this.open.delete(group.group)
@@ -111,10 +112,11 @@ export class Incidents {
 
 /** A reminder of what nobody was told of, as it was muted then, is the first word of it. */
 function eventFor(result: CheckResult, told: Told | undefined): Event | undefined {
-  if (result.state === 'unknown') return told && !told.isUnknown ? 'unknown' : undefined
-  if (told === undefined) return 'fired'
-  const isRepeat = Date.parse(result.at) <= told.atMs
-  return result.kind === 'reminder' && !isRepeat ? 'reminder' : undefined
+  if (told === undefined) return result.state === 'unknown' ? undefined : 'fired'
+  // A second checker may be behind the first one. By the window: one watermark may close several.
+  if (Date.parse(result.window.until) <= told.untilMs) return undefined
+  if (result.state === 'unknown') return told.isUnknown ? undefined : 'unknown'
+  return result.kind === 'reminder' ? 'reminder' : undefined
 }
 
 /**

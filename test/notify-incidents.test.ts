@@ -122,6 +122,20 @@ test('that a firing one is unknown is told once, and that it fires again is noth
   ).toEqual([['oncall fired'], ['oncall unknown'], [], [], ['oncall recovered']])
 })
 
+test('a second checker that is behind says nothing new, of what is unknown neither', () => {
+  const unknown = result('a', 'unknown', 2)
+  const reminder = result('a', 'firing', 3, { kind: 'reminder', previous: 'firing' })
+  expect(
+    events(told([result('a', 'firing', 1)], [unknown], [reminder], [unknown], [reminder])),
+  ).toEqual([['oncall fired'], ['oncall unknown'], ['oncall reminder'], [], []])
+})
+
+test('what one watermark closed is told window by window', () => {
+  const at = minute(9)
+  const [messages] = told([result('a', 'firing', 1, { at }), result('a', 'unknown', 2, { at })])
+  expect(messages?.[0]?.items.map(({ event }) => event)).toEqual(['fired', 'unknown'])
+})
+
 test('who was told that it began hears that it is over, whatever the rule says by then', () => {
   const over = result('a', 'ok', 5, { notify: ['log:'], severity: 'info', name: 'new name' })
   expect(told([result('a', 'firing', 1)], [over])[1]).toMatchObject([
