@@ -21,6 +21,8 @@ export type Operator = (typeof OPERATORS)[number]
 const MIN_COMPLETENESS_DEFAULT = 0.9
 
 const ID_CHARS_MAX = 64
+/** A rule that nobody named is called after process and metric: that has to be loggable too. */
+const METRIC_CHARS_MAX = 500
 
 const words = z.string().min(1).max(200).refine(isLoggable)
 
@@ -42,7 +44,11 @@ const fieldsSchema = z.strictObject({
   /** A process type, or null: all of the app's together. */
   process: words.nullable().default(null),
   /** See parseMetric. */
-  metric: z.string().refine((text) => parseMetric(text) !== undefined, METRIC_HELP),
+  metric: z
+    .string()
+    .max(METRIC_CHARS_MAX)
+    .refine(isLoggable)
+    .refine((text) => parseMetric(text) !== undefined, METRIC_HELP),
   /** Of a gauge, counter or histogram: only of this source; null is all of them. */
   source: words.nullable().default(null),
   operator: z.enum(OPERATORS).default('>='),
