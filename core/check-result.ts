@@ -66,8 +66,9 @@ export const checkResultSchema = z.object({
   /** When it began: the end of the first window that fired. */
   startedAt: wireTime.nullable(),
   /**
-   * The window's end of the last change or reminder of the incident's firing that was not muted,
-   * this one included. null: nobody was notified, so nobody waits to hear that it is over.
+   * The window's end of what was said last of the incident's firing: the first change that was not
+   * muted, or a reminder; this one included. null: nobody was notified, so nobody waits to hear that
+   * it is over.
    */
   saidAt: wireTime.nullable(),
   /** Kept, but not to be sent. */

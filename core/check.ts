@@ -88,14 +88,20 @@ export class PartitionChecker {
   }
 
   private noteLoss(record: AggregateRecord, watermarkMs: number): void {
-    // Before the first chunk is in there is nothing to miss.
-    if (this.place === undefined || this.watermarkMs === Number.NEGATIVE_INFINITY) return
+    const isFirst = this.place === undefined || this.watermarkMs === Number.NEGATIVE_INFINITY
+    // Who decided before us had all up to there: where our first chunk lies long behind, what was
+    // between is gone.
+    const sinceMs = isFirst ? this.tail.untilMs : this.watermarkMs
+    const gapMs = GAP_MS - MINUTE_MS + this.stepMs
+    if (sinceMs > Number.NEGATIVE_INFINITY && watermarkMs - sinceMs > gapMs) {
+      this.apps.addHole(sinceMs, watermarkMs)
+    }
+    // Before the first chunk is in there is nothing else to miss.
+    if (isFirst || this.place === undefined) return
     const lost = missingBefore(record, this.place)
     for (const [minuteMs] of lost > 0 ? lossBetween(lost, this.watermarkMs, watermarkMs) : []) {
       this.apps.addHole(minuteMs, minuteMs)
     }
-    const gapMs = GAP_MS - MINUTE_MS + this.stepMs
-    if (watermarkMs - this.watermarkMs > gapMs) this.apps.addHole(this.watermarkMs, watermarkMs)
   }
 
   private close(): CheckRecord[] {
@@ -180,7 +186,9 @@ export class PartitionChecker {
     const isDue = state === 'firing' && muted === null && isReminderDue(series, untilMs)
     const kind = state !== previous ? 'change' : isDue ? 'reminder' : 'standing'
     if (kind === 'standing' && !isStanding) return undefined
-    if (kind !== 'standing' && state === 'firing' && muted === null) series.saidMs = untilMs
+    // That it fires again after a time in which nobody knew is no news: reminders are not put off.
+    const isSaid = kind === 'reminder' || (kind === 'change' && series.saidMs === null)
+    if (isSaid && state === 'firing' && muted === null) series.saidMs = untilMs
     const result = resultOf(series, { kind, state, previous, muted }, moment, found)
     series.state = state
     if (state === 'ok') {

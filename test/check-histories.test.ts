@@ -1,6 +1,7 @@
 /** What check says to histories that were written for it, and when: every record is compared. */
 import { describe, expect, test } from 'bun:test'
 import { PartitionChecker } from '../core/check.ts'
+import { checkResultSchema } from '../core/check-result.ts'
 import { at, check, History, results, words } from './check-history.ts'
 
 const P95 = { metric: 'p95', threshold: 1000, windowMinutes: 1 }
@@ -61,6 +62,16 @@ describe('a value across the threshold', () => {
       '03:11 +5s firing 2000 (reminder)',
       '03:14 +5s ok 100 (was firing)',
     ])
+  })
+
+  test('times in which nobody knew do not put reminders off', () => {
+    const history = new History().rule({ ...P95, reminderMinutes: 5 })
+    history.minutes(0, 12, { serviceMs: 2000 })
+    for (const m of [3, 7, 11]) history.ledger(m, { lostL10: 500 })
+    const said = results(check(history, 12))
+    expect(said.filter(({ kind }) => kind === 'reminder').map(({ at }) => at.slice(11, 16))).toEqual(
+      ['03:06', '03:11'],
+    )
   })
 
   test('what fires at midnight is said once more for who starts anew', () => {
@@ -206,6 +217,18 @@ describe('data that is late or has holes', () => {
   })
 })
 
+test('where the log begins long behind what was decided, what was between is unknown', () => {
+  const history = new History().rule({ metric: 'no-data', windowMinutes: 1 }).minutes(0, 29, {})
+  const resume = { fromMs: at(3), untilMs: at(3), tail: [] }
+  const checker = new PartitionChecker({ partition: 0, resume })
+  for (const entry of history.rules) checker.learn(entry)
+  const left = history.until(30).filter(({ watermark }) => Date.parse(watermark) > at(20))
+  expect(words(left.flatMap((record) => checker.push(record)))).toEqual([
+    '03:04 +965s unknown null (was ok)',
+    '03:22 +5s ok 100 (was unknown)',
+  ])
+})
+
 test('a chunk in several parts counts when all of it is in, the first one too', () => {
   const history = new History().rule(P95).minutes(0, 9, {}).minute(2, { serviceMs: 3000 })
   const checker = new PartitionChecker({ partition: 0 })
@@ -309,6 +332,16 @@ describe('rules that change', () => {
     history.minutes(0, 9, { serviceMs: 2000 })
     expect(results(check(history, 9)).map(({ state }) => state)).toEqual(['firing', 'ok'])
   })
+})
+
+test('a rule of any length that is taken says what can be read', () => {
+  const long = { process: 'w'.repeat(200), metric: `gauge:${'g'.repeat(490)}:max` }
+  const history = new History().rule({ ...long, threshold: 1, windowMinutes: 1 })
+  history.gauge(1, 'g'.repeat(490), 2, 'demo', 'w'.repeat(200))
+  const [result] = results(check(history, 3))
+  expect(checkResultSchema.safeParse(result).success).toBe(true)
+  expect(() => history.rule({ metric: `gauge:${'g'.repeat(500)}` })).toThrow()
+  expect(() => history.rule({ metric: 'gauge:a\0' })).toThrow()
 })
 
 test('every metric has its value', () => {
