@@ -69,9 +69,9 @@ describe('a value across the threshold', () => {
     history.minutes(0, 12, { serviceMs: 2000 })
     for (const m of [3, 7, 11]) history.ledger(m, { lostL10: 500 })
     const said = results(check(history, 12))
-    expect(said.filter(({ kind }) => kind === 'reminder').map(({ at }) => at.slice(11, 16))).toEqual(
-      ['03:06', '03:11'],
-    )
+    expect(
+      said.filter(({ kind }) => kind === 'reminder').map(({ at }) => at.slice(11, 16)),
+    ).toEqual(['03:06', '03:11'])
   })
 
   test('what fires at midnight is said once more for who starts anew', () => {
