@@ -2,14 +2,15 @@
 import type { Log } from '../broker/log.ts'
 import { PartitionChecker } from '../core/check.ts'
 import { checkpointOf } from '../core/check-make.ts'
-import type { CheckRecord } from '../core/check-result.ts'
+import type { CheckRecord, CheckResult } from '../core/check-result.ts'
 import { depthMinutesOf } from '../core/check-rules.ts'
-import { resumeFrom } from '../core/check-tail.ts'
+import { type Arrivals, resumeFrom } from '../core/check-tail.ts'
 import { MINUTE_MS, minuteOf } from '../core/ledger.ts'
 import { partitionOf } from '../core/partition.ts'
 import type { RuleEntry } from '../core/rule-record.ts'
 import { lastAggregate } from './aggregate-tail.ts'
 import { parseCheckRecord } from './check-results.ts'
+import { partitionsOf } from './loop.ts'
 import { AGGREGATES, CHECK_RESULTS } from './topics.ts'
 
 /** What is not ok is said once a UTC day; a window ends at most this before that is written. */
@@ -45,10 +46,18 @@ export async function startChecker(
 ): Promise<Start> {
   const owns = (app: string): boolean => partitionOf(app, partitions) === partition
   const tail = otherwise === 'all' ? [] : await readTail(log, partition)
-  const resume =
+  const before = partitionsBefore(tail, partitions)
+  const isOurs = (app: string): boolean => before > 0 && partitionOf(app, before) === partition
+  const arrivals =
+    otherwise === 'all' || before === partitions
+      ? undefined
+      : await findArrivals(log, partition, partitions, (app) => owns(app) && !isOurs(app))
+  if (otherwise === 'now') await append(log, partition, arrivals?.results ?? [])
+  const found =
     resumeFrom(tail, backMinutesOf(entries)) ??
-    (otherwise === 'now' ? await begin(log, partition) : undefined)
-  const checker = new PartitionChecker({ partition, owns, resume })
+    (otherwise === 'now' ? await begin(log, partition, partitions) : undefined)
+  const resume = found && { ...found, arrivals }
+  const checker = new PartitionChecker({ partition, partitions, owns, resume })
   if (resume === undefined) return { checker, next: 0 }
   const depthMinutes = depthOf(entries) + FUTURE_MINUTES
   const sinceMs = resume.fromMs - depthMinutes * MINUTE_MS
@@ -60,13 +69,57 @@ export async function startChecker(
 }
 
 /** The first start: windows are decided from now on, and the log says so to all that come later. */
-async function begin(log: Log, partition: number) {
-  const last = await lastAggregate(log, partition)
-  const watermarkMs = last === undefined ? Date.now() : Date.parse(last.watermark)
+async function begin(log: Log, partition: number, partitions: number) {
+  const watermarkMs = await watermarkOf(log, partition)
   const untilMs = minuteOf(watermarkMs)
-  const value = JSON.stringify(checkpointOf({ partition, untilMs, watermarkMs }))
-  await log.append(CHECK_RESULTS, [{ partition, value }])
+  await append(log, partition, [checkpointOf({ partition, untilMs, watermarkMs }, partitions)])
   return { fromMs: untilMs, untilMs, tail: [] }
+}
+
+async function watermarkOf(log: Log, partition: number): Promise<number> {
+  const last = await lastAggregate(log, partition)
+  return last === undefined ? Date.now() : Date.parse(last.watermark)
+}
+
+async function append(log: Log, partition: number, records: readonly CheckRecord[]): Promise<void> {
+  const values = records.map((record) => ({ partition, value: JSON.stringify(record) }))
+  if (values.length > 0) await log.append(CHECK_RESULTS, values)
+}
+
+/** How many partitions there were when the last checkpoint was written; 0 where there is none. */
+function partitionsBefore(tail: readonly CheckRecord[], now: number): number {
+  const checkpoint = tail.findLast((record) => record.kind === 'checkpoint')
+  return checkpoint === undefined ? 0 : (checkpoint.partitions ?? now)
+}
+
+/**
+ * The apps that were another partition's when it was decided last: their incidents go on here, as
+ * what stands, and their windows from now on. Before, their data went elsewhere: that is no silence.
+ */
+async function findArrivals(
+  log: Log,
+  partition: number,
+  partitions: number,
+  has: (app: string) => boolean,
+): Promise<Arrivals> {
+  const last = new Map<string, CheckResult>()
+  // Aggregates may have got its partitions first.
+  const there = Math.min(partitions, partitionsOf(await log.topics(), CHECK_RESULTS))
+  for (let other = 0; other < there; other++) {
+    for (const record of other === partition ? [] : await readTail(log, other)) {
+      if (record.kind === 'checkpoint' || !has(record.app)) continue
+      const id = `${record.rule}/${record.app}`
+      const known = last.get(id)
+      if (known === undefined || known.window.until <= record.window.until) last.set(id, record)
+    }
+  }
+  const results = [...last.values()]
+    .filter(({ state }) => state !== 'ok')
+    .map((record): CheckResult => {
+      const key = `${record.rule}/${record.app}/${record.window.until}/standing`
+      return { ...record, key, partition, kind: 'standing', previous: record.state }
+    })
+  return { has, untilMs: minuteOf(await watermarkOf(log, partition)), results }
 }
 
 function backMinutesOf(entries: readonly RuleEntry[]): number {

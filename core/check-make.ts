@@ -78,7 +78,10 @@ export function resultOf(
   }
 }
 
-export function checkpointOf({ partition, untilMs, watermarkMs }: Moment): Checkpoint {
+export function checkpointOf(
+  { partition, untilMs, watermarkMs }: Moment,
+  partitions?: number,
+): Checkpoint {
   return {
     version: CHECK_RESULT_VERSION,
     kind: 'checkpoint',
@@ -86,6 +89,7 @@ export function checkpointOf({ partition, untilMs, watermarkMs }: Moment): Check
     partition,
     at: isoOf(watermarkMs),
     until: isoOf(untilMs),
+    ...(partitions !== undefined && { partitions }),
   }
 }
 

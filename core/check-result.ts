@@ -80,6 +80,8 @@ export const checkpointSchema = z.object({
   kind: z.literal('checkpoint'),
   /** All windows of the partition that end here or before are decided, and stand before this. */
   until: wireTime,
+  /** How many partitions the log had: where it has more by now, apps have moved. */
+  partitions: z.int().min(1).optional(),
 })
 
 export const checkRecordSchema = z.discriminatedUnion('kind', [checkResultSchema, checkpointSchema])

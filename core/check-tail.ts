@@ -10,6 +10,16 @@ export interface Resume {
   untilMs: number
   /** What was decided, in the order of the log. */
   tail: readonly CheckResult[]
+  /** Apps that were another partition's before. */
+  arrivals?: Arrivals | undefined
+}
+
+export interface Arrivals {
+  has(app: string): boolean
+  /** Their windows that end here or before are not ours, Unix ms: their data lies elsewhere. */
+  untilMs: number
+  /** What was not ok there. */
+  results: readonly CheckResult[]
 }
 
 /**
@@ -46,10 +56,15 @@ export class Tail {
       // What was decided before the first window to look at is the state to begin with.
       const atMs = Math.max(Date.parse(result.window.until), resume?.fromMs ?? 0)
       if (atMs > this.untilMs) continue
-      const found = this.windows.get(atMs) ?? []
-      this.windows.set(atMs, found)
-      found.push(result)
+      this.put(atMs, result)
     }
+    for (const result of resume?.arrivals?.results ?? []) this.put(this.untilMs, result)
+  }
+
+  private put(atMs: number, result: CheckResult): void {
+    const found = this.windows.get(atMs) ?? []
+    this.windows.set(atMs, found)
+    found.push(result)
   }
 
   /** Whether the record is in the log already. */

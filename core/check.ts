@@ -9,7 +9,7 @@ import { checkpointOf, type Moment, muteOf, resultOf } from './check-make.ts'
 import type { CheckRecord, CheckResult, CheckState } from './check-result.ts'
 import { CheckRules } from './check-rules.ts'
 import { type Evaluation, evaluate, nextState, restore, type Series } from './check-series.ts'
-import { type Resume, Tail } from './check-tail.ts'
+import { type Arrivals, type Resume, Tail } from './check-tail.ts'
 import { lossBetween, MINUTE_MS } from './ledger.ts'
 import { isBefore, missingBefore, type Place, placeBehind } from './place.ts'
 import { crosses } from './rule.ts'
@@ -35,6 +35,8 @@ const DAY_MS = 24 * 60 * MINUTE_MS
 
 interface CheckerOptions {
   partition: number
+  /** How many there are. */
+  partitions?: number | undefined
   /** Which apps are this partition's; all by default. */
   owns?: (app: string) => boolean
   resume?: Resume | undefined
@@ -53,12 +55,17 @@ export class PartitionChecker {
   private readonly apps: CheckApps
   private readonly rules: CheckRules
   private readonly tail: Tail
+  private readonly partitions: number | undefined
+  private readonly arrivals: Arrivals | undefined
   private place: Place | undefined
   /** Windows begin here or later. */
   private beginMs = Number.NEGATIVE_INFINITY
 
-  constructor({ partition, owns = () => true, resume, stepMs = MINUTE_MS }: CheckerOptions) {
+  constructor(options: CheckerOptions) {
+    const { partition, partitions, owns = () => true, resume, stepMs = MINUTE_MS } = options
     this.partition = partition
+    this.partitions = partitions
+    this.arrivals = resume?.arrivals
     this.stepMs = stepMs
     this.apps = new CheckApps(owns)
     this.rules = new CheckRules(this.apps)
@@ -138,7 +145,7 @@ export class PartitionChecker {
       .filter(({ key }) => !this.tail.has(key))
       // Whoever decides writes the same in the same order.
       .sort((a, b) => compareText(a.key, b.key))
-    if (untilMs % CHECKPOINT_MS === 0) records.push(checkpointOf(moment))
+    if (untilMs % CHECKPOINT_MS === 0) records.push(checkpointOf(moment, this.partitions))
     return records
   }
 
@@ -154,6 +161,8 @@ export class PartitionChecker {
   private step(series: Series, moment: Moment): CheckResult | undefined {
     const { untilMs } = moment
     const { app, version } = series
+    const { arrivals } = this
+    if (arrivals !== undefined && untilMs <= arrivals.untilMs && arrivals.has(app)) return undefined
     const window = this.apps.watch(app)
     const sinceMs = untilMs - version.rule.windowMinutes * MINUTE_MS
     if (window === undefined || sinceMs < Math.max(version.beginMs, this.beginMs)) return undefined

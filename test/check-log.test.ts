@@ -14,6 +14,7 @@ import { EmbeddedLog } from '../broker/embedded.ts'
 import type { AggregateRecord } from '../core/aggregate-record.ts'
 import { checkpointOf } from '../core/check-make.ts'
 import type { CheckRecord } from '../core/check-result.ts'
+import { partitionOf } from '../core/partition.ts'
 import { ruleSchema } from '../core/rule.ts'
 import { connect } from '../db/client.ts'
 import { change, deleteRule, listRules, saveRule, saveSilence } from '../db/rules.ts'
@@ -50,28 +51,28 @@ class TimedLog {
     open.push(this.log)
   }
 
-  async begin(): Promise<void> {
-    const moment = { partition: 0, untilMs: START_MS, watermarkMs: START_MS }
-    await this.append(CHECK_RESULTS, checkpointOf(moment))
+  async begin(partition = 0, partitions = 1): Promise<void> {
+    const moment = { partition, untilMs: START_MS, watermarkMs: START_MS }
+    await this.append(CHECK_RESULTS, checkpointOf(moment, partitions), partition)
   }
 
-  async append(topic: string, value: object): Promise<void> {
-    await this.log.append(topic, [{ partition: 0, value: JSON.stringify(value) }])
+  async append(topic: string, value: object, partition = 0): Promise<void> {
+    await this.log.append(topic, [{ partition, value: JSON.stringify(value) }])
   }
 
   async aggregate(record: AggregateRecord): Promise<void> {
     this.nowMs = Math.max(this.nowMs, Date.parse(record.watermark) + 50)
-    await this.append(AGGREGATES, record)
+    await this.append(AGGREGATES, record, record.partition)
   }
 
-  worker(): Promise<CheckWorker> {
-    return CheckWorker.start(this.log, new RuleLog(this.log), 0, 1)
+  worker(partition = 0, partitions = 1): Promise<CheckWorker> {
+    return CheckWorker.start(this.log, new RuleLog(this.log), partition, partitions)
   }
 
-  async records(): Promise<CheckRecord[]> {
+  async records(partition = 0): Promise<CheckRecord[]> {
     const found: CheckRecord[] = []
     for (let next = 0; ; ) {
-      const records = await this.log.read(CHECK_RESULTS, 0, next)
+      const records = await this.log.read(CHECK_RESULTS, partition, next)
       if (records.length === 0) return found
       for (const record of records) {
         const result = parseCheckRecord(record)
@@ -114,7 +115,7 @@ test('workers that die at any time, and two at once, say nothing that one would 
   expect(results(expected).length).toBeGreaterThan(10)
   expect([...first.keys()].sort()).toEqual(expected.map(({ key }) => key).sort())
   for (const record of written) expect(record).toEqual(first.get(record.key) as CheckRecord)
-  for (const record of expected) expect(first.get(record.key)).toEqual(record)
+  for (const record of results(expected)) expect(first.get(record.key)).toEqual(record)
 })
 
 test('a worker alone that is killed after each step says everything exactly once', async () => {
@@ -129,6 +130,63 @@ test('a worker alone that is killed after each step says everything exactly once
   }
   const keys = (await timed.records()).slice(1).map(({ key }) => key)
   expect(keys).toEqual(check(history, 25).map(({ key }) => key))
+})
+
+test('where the log gets more partitions an app moves with its incident, and is not missed', async () => {
+  // Apps of the first of two partitions that become the second of three, and one that was there.
+  const named = (from: number, to: number): string =>
+    Array.from({ length: 99 }, (_, i) => `app-${i}`).find(
+      (app) => partitionOf(app, 2) === from && partitionOf(app, 3) === to,
+    ) ?? ''
+  const [app, other] = [named(0, 1), named(1, 1)]
+  const apps = { apps: [app, other], windowMinutes: 1 }
+  const all = new History()
+    .rule({ ...apps, id: 'slow', metric: 'p95', threshold: 1000 })
+    .rule({ ...apps, id: 'silent', metric: 'no-data' })
+  const before = new History().minutes(0, 3, { app }).minutes(4, 13, { app, serviceMs: 2000 })
+  const after = new History().minutes(0, 23, { app: other })
+  after.ledger(13, { repartitioned: 1 }, '').ledger(14, { repartitioned: 1 }, '')
+  after.minutes(14, 20, { app, serviceMs: 2000 }).minutes(21, 23, { app })
+  const timed = new TimedLog()
+  await timed.log.createTopics({ raw: 3, [AGGREGATES]: 2, [CHECK_RESULTS]: 2 })
+  for (const { timestampMs, ...rule } of all.rules) await timed.append(RULES, rule)
+  for (const partition of [0, 1]) await timed.begin(partition, 2)
+  const workers = [await timed.worker(0, 2), await timed.worker(1, 2)]
+  const records = [
+    ...before.until(14),
+    ...after.until(23).map((record) => ({ ...record, partition: 1 })),
+  ].sort((a, b) => Date.parse(a.watermark) - Date.parse(b.watermark))
+  let isGrown = false
+  for (const record of records) {
+    await timed.aggregate(record)
+    if (!isGrown && Date.parse(record.watermark) > at(14, 20)) {
+      isGrown = true
+      await timed.log.createTopics({ [AGGREGATES]: 3, [CHECK_RESULTS]: 3 })
+      workers.splice(0, 2, await timed.worker(0, 3), await timed.worker(1, 3))
+    }
+    // Who starts behind the next checkpoint knows no less.
+    if (Date.parse(record.watermark) === at(20, 7)) workers[1] = await timed.worker(1, 3)
+    for (const worker of workers) while ((await worker.step(never, 0)) > 0);
+  }
+  const said = [...(await timed.records(0)), ...(await timed.records(1))]
+  const changes = results(said).filter(({ kind }) => kind === 'change')
+  const wordsOf = (name: string) => words(changes.filter((result) => result.app === name))
+  expect(wordsOf(other)).toEqual([
+    '03:14 +5s unknown null (was ok)',
+    '03:14 +5s unknown null (was ok)',
+    '03:16 +5s ok 100 (was unknown)',
+    '03:16 +5s ok 100 (was unknown)',
+  ])
+  expect(wordsOf(app)).toEqual([
+    '03:05 +5s firing 2000 (was ok)',
+    '03:15 +5s unknown null (was ok)',
+    '03:15 +5s unknown null (was firing)',
+    '03:16 +5s ok 100 (was unknown)',
+    '03:16 +5s firing 2000 (was unknown)',
+    '03:22 +5s ok 100 (was firing)',
+  ])
+  const incidents = new Set(changes.map(({ incident }) => incident))
+  expect([...incidents].filter((incident) => incident !== null)).toHaveLength(1)
 })
 
 test('rules are read from the log, also after they were copied, and a deleted one ends', async () => {
