@@ -1,6 +1,7 @@
 /**
- * Sends what is written down and not delivered: in the order of the log for one target, and each
- * target by itself, so that a channel that is dead or slow delays no other.
+ * Sends what is written down and not delivered: to one target one at a time, those of a group in the
+ * order of the log, and each target by itself, so that a channel that is dead or slow delays no
+ * other, and a message that is never taken delays none of another group.
  */
 import type { Message } from '../notify/message.ts'
 import type { Outcome } from '../notify/outcome.ts'
@@ -29,6 +30,8 @@ interface OutboxOptions {
 export class NotifyOutbox {
   /** Targets that are being sent to. */
   private readonly busy = new Map<string, Promise<void>>()
+  /** Until when a target asked to be left alone, Unix ms. */
+  private readonly alone = new Map<string, number>()
   /** Messages that are done, where the log has not told us yet. */
   private readonly done = new Set<string>()
 
@@ -65,19 +68,25 @@ export class NotifyOutbox {
     while (!signal.aborted) {
       const waiting = this.nextFor(target)
       if (waiting === undefined) return
-      const dueMs = waiting.retryAtMs - Date.now()
+      const dueMs = Math.max(waiting.retryAtMs, this.alone.get(target) ?? 0) - Date.now()
       if (dueMs > 0) await this.bell.wait(dueMs, signal)
       else await this.trySending(waiting, signal)
     }
   }
 
+  /** Of the oldest message of each group the one that is due first. */
   private nextFor(target: string): Waiting | undefined {
     if (this.state.holder !== this.by) return undefined
+    const groups = new Set<string>()
+    let next: Waiting | undefined
     for (const waiting of this.state.waiting.values()) {
       const { message } = waiting
-      if (message.target === target && !this.done.has(message.key)) return waiting
+      if (message.target !== target || this.done.has(message.key)) continue
+      if (groups.has(message.group)) continue
+      groups.add(message.group)
+      if (next === undefined || waiting.retryAtMs < next.retryAtMs) next = waiting
     }
-    return undefined
+    return next
   }
 
   private async trySending(waiting: Waiting, signal: AbortSignal): Promise<void> {
@@ -85,6 +94,9 @@ export class NotifyOutbox {
     const { send, bury, note, giveUpMs } = this.options
     const outcome = await send(message)
     waiting.tries += 1
+    if (!outcome.isDelivered && outcome.retryAfterMs !== undefined) {
+      this.alone.set(message.target, Date.now() + outcome.retryAfterMs)
+    }
     const record = tryRecord(message, outcome, {
       tries: waiting.tries,
       sinceMs,

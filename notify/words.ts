@@ -14,6 +14,10 @@ const LABELS: Record<Event, string> = {
   test: 'Test',
 }
 
+/** What ends without a value did not recover: its rule was changed or deleted, or the app is gone. */
+const GONE = 'No longer watched'
+const isGone = ({ event, value }: Item): boolean => event === 'recovered' && value === null
+
 export interface Link {
   text: string
   href: string
@@ -25,7 +29,12 @@ export function titleOf(message: Message): string {
   const [first] = items
   const apps = appsOf(message)
   const where = apps.length === 1 && first ? placeOf(first) : `${apps.length} apps`
-  return `${LABELS[eventOf(message)]} (${severity}): ${name}: ${where}`
+  return `${labelOf(eventOf(message), items)} (${severity}): ${name}: ${where}`
+}
+
+function labelOf(event: Event, items: readonly Item[]): string {
+  const those = items.filter((item) => item.event === event)
+  return those.length > 0 && those.every(isGone) ? GONE : LABELS[event]
 }
 
 /** A line for each item, the most urgent first; and one for what is left out, or still open. */
@@ -35,7 +44,7 @@ export function linesOf(message: Message): string[] {
   const isMixed = new Set(items.map(({ event }) => event)).size > 1
   const lines = items
     .slice(0, ITEMS_TOLD)
-    .map((item) => (isMixed ? `${LABELS[item.event]}: ${lineOf(item)}` : lineOf(item)))
+    .map((item) => (isMixed ? `${labelOf(item.event, [item])}: ${lineOf(item)}` : lineOf(item)))
   if (items.length > ITEMS_TOLD) lines.push(`and ${number(items.length - ITEMS_TOLD)} more`)
   if (message.open > 0 && eventOf(message) === 'recovered') {
     lines.push(`Still firing: ${number(message.open)} more`)
@@ -59,6 +68,7 @@ function lineOf(item: Item): string {
       : `${percent(item.completeness)} of the data`,
   ]
   if (item.startedAt !== null) words.push(`fired at ${timeOf(item.startedAt)}`)
+  if (isGone(item)) words.push('the rule was changed or deleted, or the app is gone')
   if (item.event === 'unknown') words.push('the data is late or has holes: nobody can tell')
   return words.join(', ')
 }

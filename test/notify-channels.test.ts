@@ -9,6 +9,7 @@ import { channels } from '../notify/channel.ts'
 import { post, retryAfter } from '../notify/http.ts'
 import type { Message } from '../notify/message.ts'
 import { showTarget } from '../notify/target.ts'
+import { linesOf, titleOf } from '../notify/words.ts'
 import { httpReceiver, minute, result, smtpReceiver } from './notify-receivers.ts'
 
 const SECRET = `whsec_${Buffer.from('a secret of thirty-two bytes, as is').toString('base64')}`
@@ -257,6 +258,15 @@ describe('e-mail', () => {
       words: 'set SHELF_SMTP_URL and SHELF_MAIL_FROM to send e-mail',
     })
   })
+})
+
+test('what ends because its rule or app is gone is not said to have recovered', () => {
+  const gone = { ...OVER, items: OVER.items.map((item) => ({ ...item, value: null, count: 0 })) }
+  expect(titleOf(OVER)).toBe('Recovered (critical): p95 over 1 s: demo web')
+  expect(titleOf(gone)).toBe('No longer watched (critical): p95 over 1 s: demo web')
+  expect(linesOf(gone)[0]).toEndWith(', the rule was changed or deleted, or the app is gone')
+  const both = { ...OVER, items: [...OVER.items, ...gone.items] }
+  expect(titleOf(both)).toStartWith('Recovered (critical)')
 })
 
 test('a log line is one line on stderr', async () => {

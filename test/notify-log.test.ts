@@ -178,6 +178,20 @@ test('a channel that says when to come again is left alone until then, and gets 
   expect(first?.headers['webhook-id']).toBe(second?.headers['webhook-id'] ?? '')
 })
 
+test('a message that a channel never takes delays none of another group', async () => {
+  const { received, url } = receiver(({ body }) =>
+    body.includes('poison') ? new Response(null, { status: 500 }) : new Response(),
+  )
+  notify({ oncall: url })
+  await check(result('a', 'firing', 1, { name: 'poison' }))
+  await until('the second try', async () => received.length > 1)
+  await check(result('b', 'firing', 2), result('a', 'ok', 5, { name: 'poison' }))
+  await delivered(1)
+  expect(received.some(({ body }) => JSON.parse(body).data.items[0].app === 'b')).toBe(true)
+  // What is behind it in its own group waits.
+  expect(alerts(received)).not.toContain('alert.recovered 1 of 0')
+})
+
 test('what is refused goes to the dead letters at once, what fails too long does later', async () => {
   const refusing = receiver(() => new Response('no such hook', { status: 404 }))
   const failing = receiver(() => new Response('oh', { status: 500 }))
