@@ -65,7 +65,9 @@ async function spansOf(sql: Sql, sinceMs: number, untilMs: number): Promise<Span
     from shelf.tiers order by step`
   const firstMs = await firstRowMs(sql)
   const spans: Span[] = []
-  let endMs = Math.floor(untilMs / MINUTE_MS) * MINUTE_MS
+  // What is not in the rows yet is no silence.
+  const inMs = Math.min(untilMs, (await persistedMs(sql)) - GRACE_MS)
+  let endMs = Math.floor(inMs / MINUTE_MS) * MINUTE_MS
   for (const tier of tiers) {
     const { stepMs } = tier
     const beginMs = Math.max(sinceMs, firstMs, tier.fromMs)
@@ -74,6 +76,13 @@ async function spansOf(sql: Sql, sinceMs: number, untilMs: number): Promise<Span
     endMs = Math.min(endMs, fromMs)
   }
   return spans
+}
+
+/** Log time up to which persist is, where it is furthest; Infinity where nobody knows. */
+async function persistedMs(sql: Sql): Promise<number> {
+  const [row] = await sql<{ at: Date | null }[]>`
+    select max(watermark) as at from shelf.progress`
+  return row?.at?.getTime() ?? Number.POSITIVE_INFINITY
 }
 
 /** When the first row begins; Infinity where there is none. */

@@ -244,6 +244,35 @@ describe('shelf rule', () => {
     expect(all.out).toBe(`${at(5)}\tshop\tfiring\t1\t1\t-\t1m\n`)
   }, 60_000)
 
+  test('test tells nothing of times that are not in the rows yet', async () => {
+    const sinceMs = Math.floor(Date.now() / MINUTE_MS) * MINUTE_MS - 120 * MINUTE_MS
+    const cells = new Cells()
+    new History().minutes(0, 4, { app: 'behind' }).into(cells, sinceMs - START_MS)
+    await sql.begin((transaction) => mergeCells(transaction, cells))
+    const silent = ruleSchema.parse({
+      id: 'r',
+      apps: ['behind'],
+      metric: 'no-data',
+      windowMinutes: 1,
+    })
+    const said = async (): Promise<string[]> => {
+      const found: string[] = []
+      for await (const { window } of tryRule(sql, silent, sinceMs, Date.now())) {
+        found.push(window.until)
+      }
+      return found
+    }
+    const watermark = (minutes: number) => new Date(sinceMs + minutes * MINUTE_MS + 6000)
+    await sql`insert into shelf.progress (partition, watermark) values (99, ${watermark(5)})`
+    try {
+      expect(await said()).toEqual([])
+      await sql`update shelf.progress set watermark = ${watermark(6)} where partition = 99`
+      expect(await said()).toEqual([new Date(sinceMs + 6 * MINUTE_MS).toISOString()])
+    } finally {
+      await sql`delete from shelf.progress where partition = 99`
+    }
+  }, 60_000)
+
   test('test reads what is kept of older times: windows are as long as its rows, incidents go on', async () => {
     const dayMs = 86_400_000
     const todayMs = Math.floor(Date.now() / dayMs) * dayMs
