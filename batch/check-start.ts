@@ -9,6 +9,7 @@ import { MINUTE_MS, minuteOf } from '../core/ledger.ts'
 import { partitionOf } from '../core/partition.ts'
 import type { RuleEntry } from '../core/rule-record.ts'
 import { lastAggregate } from './aggregate-tail.ts'
+import { appendAll } from './append.ts'
 import { parseCheckRecord } from './check-results.ts'
 import { partitionsOf } from './loop.ts'
 import { AGGREGATES, CHECK_RESULTS } from './topics.ts'
@@ -83,7 +84,7 @@ async function watermarkOf(log: Log, partition: number): Promise<number> {
 
 async function append(log: Log, partition: number, records: readonly CheckRecord[]): Promise<void> {
   const values = records.map((record) => ({ partition, value: JSON.stringify(record) }))
-  if (values.length > 0) await log.append(CHECK_RESULTS, values)
+  await appendAll(log, CHECK_RESULTS, values)
 }
 
 /** How many partitions there were when the last checkpoint was written; 0 where there is none. */

@@ -7,6 +7,7 @@ import type { Log, LogRecord } from '../broker/log.ts'
 import type { PartitionChecker } from '../core/check.ts'
 import type { CheckRecord } from '../core/check-result.ts'
 import { parseAggregate } from './aggregate-tail.ts'
+import { appendAll } from './append.ts'
 import { startChecker } from './check-start.ts'
 import { CheckTick } from './check-tick.ts'
 import { say } from './program.ts'
@@ -15,9 +16,6 @@ import { AGGREGATES, CHECK_RESULTS } from './topics.ts'
 
 /** How long a read waits for records. */
 const IDLE_WAIT_MS = 10_000
-
-/** Well under the bound of a request to the broker, 16 MiB. */
-const APPEND_RECORDS_MAX = 1000
 
 export class CheckWorker {
   private readonly tick: CheckTick
@@ -87,13 +85,9 @@ export class CheckWorker {
 
   /** In order: a checkpoint says that all before it is written. */
   private async write(decided: readonly CheckRecord[]): Promise<void> {
-    for (let i = 0; i < decided.length; i += APPEND_RECORDS_MAX) {
-      const batch = decided.slice(i, i + APPEND_RECORDS_MAX)
-      await this.log.append(
-        CHECK_RESULTS,
-        batch.map((record) => ({ partition: this.partition, value: JSON.stringify(record) })),
-      )
-    }
+    const { partition } = this
+    const values = decided.map((record) => ({ partition, value: JSON.stringify(record) }))
+    await appendAll(this.log, CHECK_RESULTS, values)
   }
 
   private async mustBeSameLog(): Promise<void> {

@@ -1,5 +1,6 @@
 /** What it takes to get from the rules that are there to those that are wanted. */
 import { type Rule, summaryOf } from '../core/rule.ts'
+import { showTarget } from '../notify/target.ts'
 
 export interface RuleDiff {
   save: Rule[]
@@ -37,6 +38,11 @@ function changesOf(before: Rule, after: Rule): string[] {
   const old = new Map<string, unknown>(Object.entries(before))
   return Object.entries(after).flatMap(([field, value]) => {
     const [was, is] = [JSON.stringify(old.get(field)), JSON.stringify(value)]
-    return was === is ? [] : [`${field}: ${was} → ${is}`]
+    if (was === is) return []
+    if (field === 'notify') return [`notify: ${shownTargets(before)} → ${shownTargets(after)}`]
+    return [`${field}: ${was} → ${is}`]
   })
 }
+
+/** A difference stands in logs: there are no secrets in it. */
+const shownTargets = ({ notify }: Rule): string => JSON.stringify(notify.map(showTarget))

@@ -12,6 +12,7 @@ import {
 } from '../core/rule-record.ts'
 import type { Sql } from '../db/client.ts'
 import { restoreRules } from '../db/rules.ts'
+import { appendAll } from './append.ts'
 import { patiently, pause } from './loop.ts'
 import { say } from './program.ts'
 import { RULES_PARTITION, RuleLog } from './rule-log.ts'
@@ -22,8 +23,6 @@ const LOOK_MS = 2000
 
 /** The log drops what is older than 7 days. */
 const COPY_AGE_MS = 24 * 3_600_000
-
-const APPEND_RECORDS_MAX = 500
 
 /** Publishes until `signal`. */
 export async function publishRules(log: Log, sql: Sql, signal: AbortSignal): Promise<void> {
@@ -72,13 +71,11 @@ export class RulePublisher {
   }
 
   private async append(records: readonly RuleRecord[]): Promise<void> {
-    for (let i = 0; i < records.length; i += APPEND_RECORDS_MAX) {
-      const batch = records.slice(i, i + APPEND_RECORDS_MAX)
-      await this.log.append(
-        RULES,
-        batch.map((record) => ({ partition: RULES_PARTITION, value: JSON.stringify(record) })),
-      )
-    }
+    const values = records.map((record) => ({
+      partition: RULES_PARTITION,
+      value: JSON.stringify(record),
+    }))
+    await appendAll(this.log, RULES, values)
   }
 }
 

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs'
 import { idOf, type Rule, summaryOf } from '../core/rule.ts'
 import { connect, type Sql } from '../db/client.ts'
 import { change, deleteRule, saveRule } from '../db/rules.ts'
+import { showTarget } from '../notify/target.ts'
 import { locateDatabase, locateLog } from './locate.ts'
 import { writeOut } from './ndjson.ts'
 import { openLog } from './open-log.ts'
@@ -118,7 +119,13 @@ async function list(sql: Sql, { text }: Arguments): Promise<void> {
   for (const rule of await storedRules(sql)) {
     if (text.app !== undefined && !rule.apps.includes(text.app)) continue
     const state = rule.enabled ? (rule.mutedUntil === null ? 'on' : mutedWords(rule)) : 'off'
-    const fields = [rule.id, summaryOf(rule), rule.severity, rule.notify.join(',') || '-', state]
+    const fields = [
+      rule.id,
+      summaryOf(rule),
+      rule.severity,
+      rule.notify.map(showTarget).join(',') || '-',
+      state,
+    ]
     await writeOut(`${fields.join('\t')}\n`)
   }
 }

@@ -3,6 +3,7 @@ import { afterAll, beforeAll, expect, test } from 'bun:test'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { appendAll } from '../batch/append.ts'
 import { parseCheckRecord } from '../batch/check-results.ts'
 import { persistCheckResults } from '../batch/check-rows.ts'
 import { CheckWorker } from '../batch/check-worker.ts'
@@ -318,3 +319,19 @@ test('while PostgreSQL is down for ten minutes check decides on, also after a re
   await rows
   await sql.end()
 }, 120_000)
+
+test('records of any number and length are appended in their order, as many as a request holds', async () => {
+  const sizes: number[] = []
+  const timed = new TimedLog()
+  const log: Pick<EmbeddedLog, 'append'> = {
+    append: (topic, records) => {
+      sizes.push(records.length)
+      return timed.log.append(topic, records)
+    },
+  }
+  const long = ['a', 'b', 'c', 'd'].map((c) => ({ partition: 0, value: c.repeat(900_000) }))
+  const short = Array.from({ length: 2500 }, (_, i) => ({ partition: 0, value: String(i) }))
+  await appendAll(log, RULES, [...long, ...long, ...short])
+  expect(sizes).toEqual([4, 1000, 1000, 504])
+  expect(await timed.log.offsetAt(RULES, 0, 'latest')).toBe(2508)
+})

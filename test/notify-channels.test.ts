@@ -4,12 +4,14 @@ import { createServer } from 'node:net'
 import { Webhook } from 'standardwebhooks'
 import { z } from 'zod'
 import { compose, Incidents } from '../batch/notify-incidents.ts'
+import { diffRules } from '../batch/rule-diff.ts'
 import { isPublic } from '../notify/address.ts'
 import { channels } from '../notify/channel.ts'
 import { post, retryAfter } from '../notify/http.ts'
 import type { Message } from '../notify/message.ts'
 import { showTarget } from '../notify/target.ts'
 import { linesOf, titleOf } from '../notify/words.ts'
+import { History } from './check-history.ts'
 import { httpReceiver, minute, result, smtpReceiver } from './notify-receivers.ts'
 
 const SECRET = `whsec_${Buffer.from('a secret of thirty-two bytes, as is').toString('base64')}`
@@ -425,5 +427,14 @@ test('a target is shown without its secrets', () => {
     'pagerduty:…',
     'mailto:ada@example.com',
     'oncall',
+  ])
+})
+
+test('the difference of two rules says that targets changed, without their secrets', () => {
+  const [rule] = new History().rule({ metric: 'p95', threshold: 1 }).rules
+  if (rule?.kind !== 'rule' || rule.rule === null) throw new Error('there is a rule')
+  const wanted = { ...rule.rule, notify: ['https://hooks.slack.com/services/T/B/secret', 'oncall'] }
+  expect(diffRules([rule.rule], [wanted], { keep: false }).lines).toEqual([
+    '~ r notify: [] → ["https://hooks.slack.com/…","oncall"]',
   ])
 })
