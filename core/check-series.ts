@@ -66,7 +66,8 @@ export function evaluate(
   const isCertain =
     isAdditive(metric) &&
     rule.operator.startsWith('>') &&
-    crosses(found.value ?? 0, rule.operator, rule.threshold)
+    found.value !== null &&
+    crosses(found.value, rule.operator, rule.threshold)
   return { ...found, completeness, isKnown: isComplete || isCertain }
 }
 

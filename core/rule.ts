@@ -55,7 +55,10 @@ const fieldsSchema = z.strictObject({
   /** In the metric's unit: ms, shares from 0 to 1, requests a minute, bytes. */
   threshold: z.number(),
   windowMinutes: z.int().min(1).max(WINDOW_MINUTES_MAX).default(5),
-  /** With fewer requests in the window there is no value. */
+  /**
+   * With fewer requests, of the process if one is named, in the window there is no value; but
+   * throughput, no-data and completeness have one.
+   */
   minRequests: z.int().min(0).default(0),
   /** What the value must come back across; null is the threshold. */
   recoveryThreshold: z.number().nullable().default(null),

@@ -38,8 +38,23 @@ export function isAdditive({ kind }: Metric): boolean {
   return kind === 'counter' || kind === 'throughput'
 }
 
+/** What tells of requests or messages how many there are has a value where there are few, too. */
+const ARE_COUNTS: readonly Metric['kind'][] = ['throughput', 'no-data', 'completeness']
+
 /** Times are starts of minutes, Unix ms: from `sinceMs` up to, without, `untilMs`. */
 export function windowValue(
+  metric: Metric,
+  window: AppWindow,
+  span: Span,
+  selection: Selection,
+): WindowValue {
+  const found = measured(metric, window, span, selection)
+  const { minRequests } = selection
+  if (minRequests === 0 || ARE_COUNTS.includes(metric.kind)) return found
+  return requestsIn(window, span, selection) < minRequests ? { ...found, value: null } : found
+}
+
+function measured(
   metric: Metric,
   window: AppWindow,
   span: Span,
@@ -97,8 +112,7 @@ function errorRate(window: AppWindow, span: Span, selection: Selection): WindowV
     requests += cell.requests
     for (const [status, n] of cell.status) if (status < 500) ok += n
   }
-  const isEnough = requests >= Math.max(1, selection.minRequests)
-  return { value: isEnough ? (requests - ok) / requests : null, count: requests }
+  return { value: requests > 0 ? (requests - ok) / requests : null, count: requests }
 }
 
 function serviceTime(
@@ -114,7 +128,7 @@ function serviceTime(
     histograms.push(cell.service)
   }
   const all = merged(histograms)
-  if (all === undefined || requests < selection.minRequests) return { value: null, count: requests }
+  if (all === undefined) return { value: null, count: 0 }
   return { value: statisticOf(all, statistic), count: requests }
 }
 

@@ -106,6 +106,22 @@ describe('null is not 0', () => {
     expect(words(check(history, 4))).toEqual(['03:04 +5s firing 0.9 (was ok)'])
   })
 
+  test('the minimum of requests holds for codes and gauges too', () => {
+    const history = new History().rule({
+      metric: 'H12',
+      threshold: 5,
+      minRequests: 50,
+      windowMinutes: 1,
+    })
+    history.rule({ id: 'm', metric: 'gauge:g', threshold: 5, minRequests: 50, windowMinutes: 1 })
+    history.minute(1, { requests: 10 }).counter(1, 'H12', 9).gauge(1, 'g', 9)
+    history.minute(3, { requests: 60 }).counter(3, 'H12', 9).gauge(3, 'g', 9)
+    expect(words(check(history, 5))).toEqual([
+      '03:04 +5s firing 9 (was ok)',
+      '03:04 +5s firing 9 (was ok)',
+    ])
+  })
+
   test('no data fires where the log went on without the app', () => {
     const history = new History().rule({ metric: 'no-data', windowMinutes: 5 })
     history.minutes(0, 5, {}).minutes(15, 20, {}).minutes(0, 20, { app: 'other' })
