@@ -8,7 +8,7 @@ import { say, UsageError } from './program.ts'
 export const storedRules = (sql: Sql | Transaction): Promise<Rule[]> => listRules(sql, say)
 
 /** @throws UsageError where there is none */
-export async function mustFindRule(sql: Sql, id: string): Promise<Rule> {
+export async function mustFindRule(sql: Sql | Transaction, id: string): Promise<Rule> {
   const rule = await findRule(sql, id)
   if (rule === undefined) throw new UsageError(`there is no rule ${id}: shelf rule list has them`)
   return rule

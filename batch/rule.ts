@@ -1,7 +1,7 @@
 /** `shelf rule`: what check watches. Rules live in the database, and in a file of yours if you like. */
 import { readFileSync } from 'node:fs'
 import { idOf, type Rule, summaryOf } from '../core/rule.ts'
-import { connect, type Sql } from '../db/client.ts'
+import { connect, type Sql, type Transaction } from '../db/client.ts'
 import { change, deleteRule, saveRule } from '../db/rules.ts'
 import { showTarget } from '../notify/target.ts'
 import { locateDatabase, locateLog } from './locate.ts'
@@ -63,9 +63,10 @@ async function add(sql: Sql, args: Arguments): Promise<void> {
   const fields = fieldsOf(args)
   const [, id = idOf(fields)] = args.positionals
   const added = parseRule({ ...fields, id })
-  await save(sql, args, added, async () => {
-    const isThere = (await storedRules(sql)).some((rule) => rule.id === id)
+  await save(sql, args, async (transaction) => {
+    const isThere = (await storedRules(transaction)).some((rule) => rule.id === id)
     if (isThere) throw new UsageError(`there is a rule ${id}: edit it, or name this one: add ID`)
+    return added
   })
   await writeOut(`${id}\n`)
 }
@@ -73,15 +74,19 @@ async function add(sql: Sql, args: Arguments): Promise<void> {
 async function edit(sql: Sql, args: Arguments): Promise<void> {
   const { enable, disable } = args.flags
   const state = enable || disable ? { enabled: enable === true } : {}
-  const before = await mustFindRule(sql, idIn(args))
-  await save(sql, args, parseRule({ ...before, ...fieldsOf(args), ...state }))
+  const fields = { ...fieldsOf(args), ...state }
+  await save(sql, args, async (transaction) =>
+    parseRule({ ...(await mustFindRule(transaction, idIn(args))), ...fields }),
+  )
 }
 
 async function mute(sql: Sql, args: Arguments): Promise<void> {
-  const before = await mustFindRule(sql, idIn(args))
   const forMs = args.text.for === undefined ? undefined : parseMinutes(args.text.for) * 60_000
   const until = forMs === undefined ? 'forever' : new Date(Date.now() + forMs).toISOString()
-  await save(sql, args, parseRule({ ...before, mutedUntil: args.flags.off ? null : until }))
+  const mutedUntil = args.flags.off ? null : until
+  await save(sql, args, async (transaction) =>
+    parseRule({ ...(await mustFindRule(transaction, idIn(args))), mutedUntil }),
+  )
 }
 
 async function remove(sql: Sql, args: Arguments): Promise<void> {
@@ -91,15 +96,18 @@ async function remove(sql: Sql, args: Arguments): Promise<void> {
   await publish(sql)
 }
 
+/** @param make reads what is there in the transaction that writes: nobody edits in between */
 async function save(
   sql: Sql,
   args: Arguments,
-  rule: Rule,
-  allow: () => Promise<void> = async () => {},
+  make: (transaction: Sql | Transaction) => Promise<Rule>,
 ): Promise<void> {
-  await allow()
-  if (isDry(args, [`${rule.id} ${summaryOf(rule)}`])) return
-  await change(sql, (transaction) => saveRule(transaction, rule))
+  if (args.flags['dry-run'] === true) {
+    const rule = await make(sql)
+    isDry(args, [`${rule.id} ${summaryOf(rule)}`])
+    return
+  }
+  await change(sql, async (transaction) => await saveRule(transaction, await make(transaction)))
   await publish(sql)
 }
 

@@ -179,6 +179,19 @@ describe('shelf rule', () => {
     expect((await run(['rule', 'edit', 'demo-web-p95', '--threshold', '1'])).code).toBe(2)
   }, 60_000)
 
+  test('who edits a rule at the same time as others undoes nothing of theirs', async () => {
+    const added = ['rule', 'add', 'both', '--app', 'demo', '--metric', 'p95', '--threshold', '1']
+    const adds = await Promise.all([run(added), run(added)])
+    expect(adds.map(({ code }) => code).sort()).toEqual([0, 2])
+    await Promise.all([
+      run(['rule', 'edit', 'both', '--threshold', '7']),
+      run(['rule', 'edit', 'both', '--severity', 'error']),
+      run(['rule', 'mute', 'both']),
+    ])
+    expect((await run(['rule', 'list'])).out).toBe('both\tdemo p95 >= 7 over 5m\terror\t-\tmuted\n')
+    await run(['rule', 'delete', 'both'])
+  }, 60_000)
+
   const wrong: [string[], string][] = [
     [[...add, '--threshold', 'much'], 'much is no number'],
     [['add', '--app', 'demo', '--metric', 'p101', '--threshold', '1'], 'a metric is p50'],
