@@ -2,6 +2,7 @@
 import * as z from 'zod'
 import type { Burst } from '../../core/burst.ts'
 import { cutFrames } from '../../core/frames.ts'
+import { sha256 } from '../../core/sha256.ts'
 import { HerokuBody } from './heroku-body.ts'
 import type { HashUser } from './heroku-signals.ts'
 
@@ -49,8 +50,12 @@ export async function burstId(
 
 /** The first 16 bytes of SHA-256 over a name and bytes, as hex. */
 export async function burstIdOf(name: string, bytes: Uint8Array): Promise<string> {
-  const digest = await crypto.subtle.digest('SHA-256', concat(encoder.encode(name), bytes))
-  return new Uint8Array(digest, 0, 16).toHex()
+  const named = encoder.encode(name)
+  const digest =
+    bytes.length === 0
+      ? sha256(named)
+      : new Uint8Array(await crypto.subtle.digest('SHA-256', concat(named, bytes)))
+  return digest.subarray(0, 16).toHex()
 }
 
 function concat(a: Uint8Array, b: Uint8Array): Uint8Array<ArrayBuffer> {
