@@ -52,8 +52,13 @@ export async function readBody(
     )
   }
   const bytesMax = encoding === 'gzip' ? PACKED_BYTES_MAX : BODY_BYTES_MAX
-  const bytes = contentLength(request.headers) ?? ROOM_BYTES_MIN
+  const length = contentLength(request.headers)
+  const bytes = length ?? ROOM_BYTES_MIN
   if (bytes > bytesMax) throw tooLarge(bytesMax)
+  if (length !== undefined && encoding === 'identity') {
+    reserve(length)
+    return await readWhole(request, untilMs)
+  }
   const body = await collect(request.body, { bytes, bytesMax, untilMs, reserve }, cutOff)
   if (encoding !== 'gzip') return body
   // Bun unpacks nothing to nothing.
@@ -61,6 +66,20 @@ export async function readBody(
   const unpacked = await inTurn(() => unpack(body, untilMs, reserve), untilMs)
   if (unpacked === undefined) throw tooSlow()
   return unpacked
+}
+
+/**
+ * A body whose length was said, at once: HTTP lets no more come. In pieces, as workerd hands them out,
+ * a body of 100 lines took the edge twice the time in all.
+ */
+async function readWhole(request: Request, untilMs: number): Promise<Uint8Array> {
+  const leftMs = untilMs - performance.now()
+  const body = await inTime(request.arrayBuffer(), leftMs).catch(() => {
+    throw cutOff()
+  })
+  if (body === LATE) throw tooSlow()
+  if (body.byteLength > BODY_BYTES_MAX) throw tooLarge(BODY_BYTES_MAX)
+  return new Uint8Array(body)
 }
 
 /**
