@@ -140,6 +140,9 @@ describe('signing in', () => {
       '/\\evil.example',
       'javascript:alert(1)',
       '\\\\evil.example',
+      '/.//evil.example',
+      '/a/..//evil.example',
+      '/\t/evil.example',
     ]) {
       const response = await post(
         '/sign-in',
@@ -207,6 +210,10 @@ describe('what a viewer may not see', () => {
       'releases',
       'completeness',
       'gauges?name=x',
+      'counters?name=x',
+      'histograms?name=x',
+      'incidents',
+      'requests?format=csv',
       'nothing',
     ]
     for (const part of parts) {

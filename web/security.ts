@@ -21,7 +21,8 @@ export const securityHeaders = createMiddleware<Env>(async (c, next) => {
   await next()
   c.header('content-security-policy', CONTENT_SECURITY_POLICY)
   c.header('x-content-type-options', 'nosniff')
-  c.header('referrer-policy', 'no-referrer')
+  // With no-referrer a form of ours would come with `Origin: null`: see isOwnForm.
+  c.header('referrer-policy', 'same-origin')
   c.header('cross-origin-opener-policy', 'same-origin')
   c.header('cross-origin-resource-policy', 'same-origin')
   c.header('permissions-policy', 'camera=(), geolocation=(), microphone=()')

@@ -87,6 +87,8 @@ export function signInRoutes(render: Render): Hono<Env> {
 /** A path of ours; anything else, as a page elsewhere, is the first page. */
 function ownPath(to = '/'): string {
   const url = URL.parse(to, 'http://shelf.invalid')
-  const isOwn = url?.host === 'shelf.invalid' && /^\/(?![/\\])/.test(to)
-  return isOwn ? url.pathname + url.search : '/'
+  if (url?.host !== 'shelf.invalid' || !/^\/(?![/\\])/.test(to)) return '/'
+  const path = url.pathname + url.search
+  // What /.//evil.example comes to is another host, where it is read once more.
+  return path.startsWith('//') ? '/' : path
 }
