@@ -18,6 +18,7 @@ beforeAll(async () => {
       metric: 'p95',
       threshold: 1000,
       notify: ['https://x.example/s3cret'],
+      playbook: 'https://wiki.example/slow',
     },
     { id: 'all', apps: ['*'], metric: 'H12', threshold: 5 },
     { id: 'theirs', apps: ['billing'], metric: 'R14', threshold: 1, name: 'billing <b>swaps</b>' },
@@ -75,6 +76,7 @@ describe('alerts', () => {
     const shop = (await get('/alerts', 'shop')).text
     expect(shop).toContain('shop is slow')
     expect(shop).toContain('shop H12')
+    expect(shop).toContain('<a href="https://wiki.example/slow" rel="noreferrer">Playbook</a>')
     for (const words of ['billing', 'x.example', 'Mute']) expect(shop).not.toContain(words)
   })
 
@@ -127,7 +129,7 @@ describe('a rule', () => {
     const made = await post('/alerts/rule', 'all', { ...form, id: 'busy', notify: 'oncall' })
     expect([made.status, made.headers.get('location')]).toEqual([303, '/alerts'])
     expect(await stored('busy')).toMatchObject({ threshold: 1, notify: ['oncall'], enabled: true })
-    const edit = { ...form, id: 'busy', threshold: '2', notify: '' }
+    const edit = { ...form, id: 'busy', edit: '1', threshold: '2', notify: '' }
     expect((await post('/alerts/rule', 'all', edit)).status).toBe(303)
     expect(await stored('busy')).toMatchObject({ threshold: 2, notify: [] })
     for (const [what, after] of [
@@ -143,6 +145,22 @@ describe('a rule', () => {
     expect([bad.status, await bad.text()]).toEqual([400, expect.stringContaining('use https://')])
     expect((await post('/alerts/rules/busy/delete', 'all', {})).status).toBe(303)
     expect(await stored('busy')).toBeUndefined()
+  })
+
+  test('that is new takes the place of none, by its id or by one that was made for it', async () => {
+    expect((await post('/alerts/rule', 'all', form)).status).toBe(303)
+    expect((await post('/alerts/rules/shop-throughput/mute', 'all', {})).status).toBe(303)
+    const before = await stored('shop-throughput')
+    for (const id of ['', 'shop-throughput']) {
+      const second = await post('/alerts/rule', 'all', { ...form, id, threshold: '9' })
+      const words = expect.stringContaining('There is a rule shop-throughput')
+      expect([second.status, await second.text()]).toEqual([409, words])
+    }
+    // To have tried it does not make it that rule either.
+    const query = new URLSearchParams({ ...form, id: 'shop-throughput', days: '7' })
+    expect((await get(`/alerts/rule?${query}`, 'all')).text).toContain('Switch on')
+    expect(await stored('shop-throughput')).toEqual(before)
+    expect((await post('/alerts/rules/shop-throughput/delete', 'all', {})).status).toBe(303)
   })
 
   test('is changed by nobody else, and by no form from elsewhere', async () => {

@@ -9,7 +9,7 @@ import { alertsPage } from './pages/alerts.ts'
 import { problemPage, type Render } from './pages/layout.ts'
 import { type RuleState, rulePage } from './pages/rule.ts'
 import { readIncidents } from './read/incidents.ts'
-import { type Fields, fieldsOf, formSchema, ruleOf } from './rule-form.ts'
+import { type Fields, fieldsOf, formSchema, isEdit, ruleOf } from './rule-form.ts'
 import { DAYS, tryOn } from './rule-trial.ts'
 import { isOwnForm } from './security.ts'
 
@@ -40,9 +40,10 @@ export function alertRoutes(render: Render): Hono<Env> {
     const rule = stored && seenBy(viewer, stored)
     // One that is hidden is as one that is not there.
     if (id && rule === undefined && fields.metric === undefined) return c.notFound()
+    const isNew = rule === undefined || (fields.metric !== undefined && !isEdit(fields))
     const given = fields.metric === undefined && rule ? { ...fieldsOf(rule), ...fields } : fields
-    const state = await tried(c, given, rule)
-    return c.html(render(c, rulePage({ ...state, fields: given, isStored: rule !== undefined })))
+    const state = await tried(c, given, isNew ? undefined : rule)
+    return c.html(render(c, rulePage({ ...state, fields: given, isStored: !isNew })))
   })
 
   app.post('/alerts/rule', async (c) => {
@@ -50,13 +51,19 @@ export function alertRoutes(render: Render): Hono<Env> {
     if (refused !== undefined) return refused
     const fields = formSchema.parse(await c.req.parseBody())
     const { sql } = c.env
-    const before = fields.id ? await findRule(sql, fields.id) : undefined
+    const before = fields.id && isEdit(fields) ? await findRule(sql, fields.id) : undefined
+    const isStored = before !== undefined
+    const again = (problem: string, status: 400 | 409) =>
+      c.html(render(c, rulePage({ fields, isStored, mayEdit: true, problem })), status)
     const made = ruleOf(fields, before)
-    if ('problem' in made) {
-      const state = { fields, isStored: before !== undefined, mayEdit: true, problem: made.problem }
-      return c.html(render(c, rulePage(state)), 400)
-    }
-    await change(sql, (transaction) => saveRule(transaction, made.rule))
+    if ('problem' in made) return again(made.problem, 400)
+    const { rule } = made
+    let isTaken = false
+    await change(sql, async (transaction) => {
+      isTaken = !isStored && (await findRule(transaction, rule.id)) !== undefined
+      if (!isTaken) await saveRule(transaction, rule)
+    })
+    if (isTaken) return again(`There is a rule ${rule.id}: edit it, or give this one an id.`, 409)
     return c.redirect('/alerts', 303)
   })
 

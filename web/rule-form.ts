@@ -20,6 +20,9 @@ const LISTS = ['apps', 'notify'] as const
 
 export const formSchema = z.record(z.string().max(40), z.string().max(2000))
 
+/** Whether the form changes a rule that is there; else it must not take the id of one. */
+export const isEdit = (fields: Fields): boolean => fields.edit === '1'
+
 /** @returns the rule, or in words what is wrong with it */
 export function ruleOf(fields: Fields, before?: Rule): { rule: Rule } | { problem: string } {
   const given: Record<string, unknown> = {}

@@ -21,8 +21,14 @@ const METRICS = [
   ...['no-data', 'completeness', 'H12', 'R14', 'L10'],
 ]
 
+/** Minutes: Heroku's sensitivities, and its intervals of reminders. */
+const WINDOW_PRESETS = [1, 5, 10]
+const REMINDER_PRESETS = [5, 60, 1440]
+
 /** The strip of incidents: a thousandth of the time a unit. */
 const STRIP_WIDTH = 1000
+/** So that the shortest is to be seen on a phone. */
+const STRIP_BAR_MIN = 3
 
 export function rulePage(state: RuleState): Page {
   const { fields, isStored, problem, trial } = state
@@ -43,27 +49,29 @@ function form({ fields, isStored, mayEdit }: RuleState): Html {
     html`<label>${words} <input name="${name}" value="${fields[name] ?? ''}" ${more}></label>`
   const number = (name: string, words: string, more: Html | string = ''): Html =>
     text(name, words, html`type="number" step="any" ${more}`)
-  const minutes = (name: string, words: string): Html =>
-    text(name, words, html`type="number" min="0" max="1440"`)
+  const minutes = (name: string, words: string, more: Html): Html =>
+    text(name, words, html`type="number" ${more}`)
+  const presets = (id: string, all: readonly (string | number)[]): Html =>
+    html`<datalist id="${id}">${all.map((each) => html`<option value="${each}"></option>`)}</datalist>`
   const choice = (name: string, words: string, all: readonly string[], or: string): Html =>
     html`<label>${words} <select name="${name}">${all.map((each) => html`<option ${(fields[name] ?? or) === each ? 'selected' : ''}>${each}</option>`)}</select></label>`
   return html`<form class="rule" method="get" action="/alerts/rule">
-${isStored ? html`<input type="hidden" name="id" value="${fields.id ?? ''}">` : text('id', 'Id', html`placeholder="made of the rest"`)}
+${isStored ? html`<input type="hidden" name="id" value="${fields.id ?? ''}"><input type="hidden" name="edit" value="1">` : text('id', 'Id', html`placeholder="made of the rest"`)}
 ${text('name', 'Name')}
 ${text('apps', 'Apps', html`required placeholder="demo, shop; * is all"`)}
 ${text('process', 'Process type', html`placeholder="all together"`)}
 ${text('metric', 'Metric', html`required list="metrics" title="${METRIC_HELP}"`)}
-<datalist id="metrics">${METRICS.map((metric) => html`<option value="${metric}"></option>`)}</datalist>
-${choice('operator', 'is', OPERATORS, '>=')}
+${presets('metrics', METRICS)}${presets('windows', WINDOW_PRESETS)}${presets('reminders', REMINDER_PRESETS)}
+${choice('operator', 'Operator', OPERATORS, '>=')}
 ${number('threshold', 'Threshold', html`title="ms, shares (0.05), requests a minute, bytes"`)}
-${text('windowMinutes', 'over, minutes', html`type="number" min="1" max="${WINDOW_MINUTES_MAX}" placeholder="5"`)}
-${number('minRequests', 'of requests, at least', html`min="0" placeholder="0"`)}
-${number('recoveryThreshold', 'Well again across', html`placeholder="the threshold"`)}
-${minutes('recoveryMinutes', 'for, minutes')}
-${minutes('reminderMinutes', 'Reminder each, minutes')}
-${minutes('deployMuteMinutes', 'Quiet after a deploy, minutes')}
+${text('windowMinutes', 'Window, minutes', html`type="number" list="windows" min="1" max="${WINDOW_MINUTES_MAX}" placeholder="5"`)}
+${number('minRequests', 'Requests in it, at least', html`min="0" placeholder="0"`)}
+${number('recoveryThreshold', 'Recovery threshold', html`placeholder="the threshold"`)}
+${minutes('recoveryMinutes', 'Recovery time, minutes', html`min="1" max="${WINDOW_MINUTES_MAX}" placeholder="1"`)}
+${minutes('reminderMinutes', 'Reminder every, minutes', html`list="reminders" min="1" max="1440" placeholder="none"`)}
+${minutes('deployMuteMinutes', 'Muted after a deploy, minutes', html`min="0" max="${WINDOW_MINUTES_MAX}" placeholder="0"`)}
 ${choice('severity', 'Severity', SEVERITIES, 'warning')}
-${text('notify', 'Tells', html`placeholder="oncall, log:"`)}
+${text('notify', 'Notify', html`placeholder="oncall, log:"`)}
 ${text('playbook', 'Playbook', html`type="url"`)}
 <p class="acts">${DAYS.map((days) => html`<button type="submit" name="days" value="${days}">Try on ${days} days</button>`)}
 ${mayEdit ? html`<button type="submit" class="primary" formmethod="post">${isStored ? 'Save' : 'Switch on'}</button>` : ''}</p>
@@ -88,8 +96,9 @@ ${incidents.length === 0 ? '' : table(incidents, metric)}
 function strip({ incidents, sinceMs, untilMs }: Trial): Html {
   const x = (ms: number): number => ((ms - sinceMs) / (untilMs - sinceMs)) * STRIP_WIDTH
   const bars = incidents.map(({ startedMs, endedMs }) => {
-    const from = x(startedMs)
-    return html`<rect x="${from.toFixed(1)}" y="0" width="${Math.max(1.5, x(endedMs ?? untilMs) - from).toFixed(1)}" height="20"/>`
+    const width = Math.max(STRIP_BAR_MIN, x(endedMs ?? untilMs) - x(startedMs))
+    const from = Math.min(x(startedMs), STRIP_WIDTH - width)
+    return html`<rect x="${from.toFixed(1)}" y="0" width="${width.toFixed(1)}" height="20"/>`
   })
   return html`<svg class="trial" viewBox="0 0 ${STRIP_WIDTH} 20" preserveAspectRatio="none" role="img" aria-label="When it would have fired, from ${new Date(sinceMs).toISOString().slice(0, 10)} on">${bars}</svg>`
 }
