@@ -2,22 +2,32 @@
 import { bytes, percent, short } from '../pages/format.ts'
 import type { Series } from '../read/signals.ts'
 import type { Column, View } from '../view.ts'
-import type { PanelSpec } from './panels.ts'
+import { type Line, type PanelSpec, perMinute } from './panels.ts'
+
+type Steps = Pick<View, 'time' | 'seconds'>
 
 /** What the values of a kind are, and the higher ones beside them. */
 const WORDS: Record<Series['kind'], [values: string, highs: string]> = {
   gauge: ['mean', 'max'],
-  counter: ['sum', ''],
+  counter: ['per minute', ''],
   histogram: ['p95', 'p99'],
 }
 
-export function metricPanel(view: View, series: Series): PanelSpec {
+export function metricPanel(view: Steps, series: Series): PanelSpec {
   const { kind, name, process, source, buckets } = series
   const [first, second] = WORDS[kind]
+  const values = along(view, buckets, series.values)
+  const highs = along(view, buckets, series.highs)
+  const isCounter = kind === 'counter'
   // Where both are the same, the first is to be seen: it is drawn last.
-  const lines = [{ key: first, label: first, colour: 'm-mean', values: series.values }]
+  const lines: Line[] = [
+    {
+      ...{ key: isCounter ? 'rate' : first, label: first, colour: 'm-mean' },
+      values: isCounter ? perMinute(values, view.seconds) : values,
+    },
+  ]
   if (series.highs.length > 0) {
-    lines.unshift({ key: second, label: second, colour: 'm-max', values: series.highs })
+    lines.unshift({ key: second, label: second, colour: 'm-max', values: highs })
   }
   return {
     id: `metric-${[kind, name, process, source].join('-').replace(/[^\w-]+/g, '-')}`,
@@ -26,11 +36,12 @@ export function metricPanel(view: View, series: Series): PanelSpec {
     kind: 'lines',
     isSmall: true,
     format: formatOf(series),
-    lines: lines.map((line) => ({ ...line, values: along(view, buckets, line.values) })),
+    lines,
+    ...(isCounter ? { tableColumns: [{ label: 'sum', values, format: large }] } : {}),
   }
 }
 
-function along({ time }: View, buckets: readonly number[], values: readonly number[]): Column {
+function along({ time }: Steps, buckets: readonly number[], values: readonly number[]): Column {
   const at = new Map(buckets.map((bucket, i) => [bucket, values[i] ?? null]))
   return time.map((bucket) => at.get(bucket) ?? null)
 }

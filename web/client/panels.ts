@@ -126,8 +126,8 @@ function heat({ requests, heat }: View): PanelSpec {
 /** Of less than this a rate says little. */
 const RATE_SECONDS_MIN = 10
 
-/** Requests a minute; `seconds` of each step have passed. */
-const perMinute = (column: Column, seconds: readonly number[]): Column =>
+/** How many a minute; `seconds` of each step have passed. The last one is no fall, for that. */
+export const perMinute = (column: Column, seconds: readonly number[]): Column =>
   column.map((n, i) => {
     const passed = seconds[i] ?? 0
     return n === null || passed < RATE_SECONDS_MIN ? null : (n * 60) / passed

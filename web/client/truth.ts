@@ -1,6 +1,6 @@
 /** What is said above and under the charts: of when they are, and what is missing. */
 import type uPlot from 'uplot'
-import { age } from '../pages/format.ts'
+import { age, length } from '../pages/format.ts'
 import type { View } from '../view.ts'
 import { lossWords, truthAt } from './band.ts'
 import { byId, el } from './dom.ts'
@@ -40,7 +40,7 @@ function restWords(view: View): (Node | string)[] {
   const { sinceMs, untilMs, stepMs, nowMs } = view
   const range = el('strong', {}, between(sinceMs / 1000, Math.min(untilMs, nowMs) / 1000))
   const last = view.time[view.isKnown.lastIndexOf(true)]
-  const steps = `in steps of ${age(stepMs / 1000)}`
+  const steps = `in steps of ${length(stepMs / 1000)}`
   return last === undefined
     ? [range, `${steps}, none with data`]
     : [

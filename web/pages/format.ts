@@ -39,6 +39,13 @@ export function bytes(value: number): string {
   return `${short(value / 1024 ** power)} ${UNITS[power]}`
 }
 
+/** `1 min`, `6 h`, `7 d`: of a step, whole seconds, in the greatest unit that it is whole in. */
+export function length(seconds: number): string {
+  if (seconds % 86_400 === 0) return `${seconds / 86_400} d`
+  if (seconds % 3600 === 0) return `${seconds / 3600} h`
+  return seconds % 60 === 0 ? `${seconds / 60} min` : `${seconds} s`
+}
+
 /** `12 s`, `3 min`, `5 h`, `2 d`: of seconds. */
 export function age(seconds: number): string {
   const s = Math.max(0, seconds)
