@@ -7,6 +7,8 @@ import { type LedgerStep, readLedger } from './read/truth.ts'
 import type { Column } from './view.ts'
 
 const MINUTE_MS = 60_000
+/** Of less than this a rate says little. */
+const RATE_MS_MIN = 10_000
 const WEEK_MS = 7 * 24 * 60 * MINUTE_MS
 
 /** How long before and after a release, by the name in the URL. */
@@ -119,6 +121,9 @@ async function readPeriod(sql: Sql, span: Span, label: string, nowMs: number): P
   const time = bucketsOf(span)
   const minutes = (bucket: number): number =>
     Math.max(0.1, Math.min(span.stepMs, nowMs - bucket * 1000) / MINUTE_MS)
+  // Of the step that has not passed, the newest rows are on their way: its beginning is no fall.
+  const isRated = (bucket: number): boolean =>
+    known.has(bucket) && nowMs - bucket * 1000 >= Math.min(span.stepMs, RATE_MS_MIN)
   const column = (of: (row: RequestStep) => number | null): Column =>
     time.map((bucket) => {
       const row = at.get(bucket)
@@ -135,7 +140,7 @@ async function readPeriod(sql: Sql, span: Span, label: string, nowMs: number): P
     p50: column(({ p50 }) => p50),
     p95: column(({ p95 }) => p95),
     throughput: time.map((bucket) =>
-      known.has(bucket) ? (at.get(bucket)?.requests ?? 0) / minutes(bucket) : null,
+      isRated(bucket) ? (at.get(bucket)?.requests ?? 0) / minutes(bucket) : null,
     ),
     errors: column(({ requests, failed }) => (requests === 0 ? null : failed / requests)),
   }

@@ -5,6 +5,7 @@ import type { Column } from '../view.ts'
 import { AXIS_PX } from './axes.ts'
 import { type CompareChart, chartsOf } from './compare-charts.ts'
 import { byId, colour, el } from './dom.ts'
+import { DOTS } from './series.ts'
 import { numberTable, tableButton } from './table.ts'
 import { moment, useUtc } from './time.ts'
 
@@ -74,7 +75,7 @@ function drawChart(target: HTMLElement, chart: CompareChart, { before, after }: 
   const { stepped } = uPlot.paths
   const line = {
     ...(chart.isDistribution && stepped ? { paths: stepped({ align: 1 }) } : {}),
-    points: { show: false },
+    points: chart.isDistribution ? { show: false } : DOTS,
   }
   return new uPlot(
     {

@@ -18,13 +18,15 @@ export function seriesOf(spec: PanelSpec): uPlot.Series[] {
       ? { paths: bars({ size: [0.9, 60], align: 1, gap: 0 }) }
       : {}),
     ...(line.isDashed ? { dash: [5, 4] } : {}),
-    // A value between two gaps is a line of no length: a dot.
-    points: {
-      show: spec.kind !== 'stack',
-      size: 4,
-      filter: (plot, index) => lonely(plot.data[index] ?? []),
-    },
+    points: spec.kind === 'stack' ? { show: false } : DOTS,
   }))
+}
+
+/** A value between two gaps is a line of no length: a dot. */
+export const DOTS: uPlot.Series.Points = {
+  show: true,
+  size: 4,
+  filter: (plot, index) => lonely(plot.data[index] ?? []),
 }
 
 function lonely(values: ArrayLike<number | null | undefined>): number[] {
