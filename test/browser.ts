@@ -12,12 +12,20 @@ export const CHROMIUM = PATHS.find((path) => path !== '' && existsSync(path))
 
 export const NO_CHROMIUM = 'NOT TESTED: there is no Chromium (Debian: apt-get install chromium)'
 
+/** A name that leads here, as that of a server elsewhere would. */
+export const REMOTE = 'shelf.example'
+
 export function openBrowser(): Promise<Browser> {
   if (CHROMIUM === undefined) throw new Error(NO_CHROMIUM)
   // As root, and in containers, it has no sandbox of its own.
   return chromium.launch({
     executablePath: CHROMIUM,
-    args: ['--no-sandbox', '--disable-dev-shm-usage'],
+    // A host that is not this machine, for which plain http is no safe context.
+    args: [
+      '--no-sandbox',
+      '--disable-dev-shm-usage',
+      `--host-resolver-rules=MAP ${REMOTE} 127.0.0.1`,
+    ],
   })
 }
 

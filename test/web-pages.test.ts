@@ -6,8 +6,16 @@ import { RELATIVE_ERROR_MAX } from '../core/histogram.ts'
 import { count, ms } from '../web/pages/format.ts'
 import { serveWeb, type WebServer } from '../web/serve.ts'
 import type { View } from '../web/view.ts'
-import { CHROMIUM, NO_CHROMIUM, openBrowser, openPage, signIn, type Watched } from './browser.ts'
-import { startWebDatabase, type WebDatabase } from './web-database.ts'
+import {
+  CHROMIUM,
+  NO_CHROMIUM,
+  openBrowser,
+  openPage,
+  REMOTE,
+  signIn,
+  type Watched,
+} from './browser.ts'
+import { fill, startWebDatabase, type WebDatabase } from './web-database.ts'
 
 const AXE = readFileSync(Bun.resolveSync('axe-core/axe.min.js', import.meta.dir), 'utf8')
 
@@ -121,7 +129,7 @@ suite('in Chromium', () => {
     expect(await metric.locator('.foot').textContent()).toBe(
       await page.textContent('#throughput .foot'),
     )
-    const sum = await metric.locator('[data-line=sum]').textContent()
+    const sum = await metric.locator('[data-line=rate]').textContent()
     const time = await page.textContent('#readout strong')
     await metric.locator('button.as-table').click()
     // The table is as long as the range, the newest first.
@@ -142,7 +150,7 @@ suite('in Chromium', () => {
     await page.mouse.up()
     await page.waitForURL(/since=.*until=/)
     await page.mouse.move(5, 5)
-    await page.waitForSelector('#readout:has-text("steps of 60 s")')
+    await page.waitForSelector('#readout:has-text("steps of 1 min")')
     const url = page.url()
     // Links of the page go on from what is shown now.
     await page.click('#zone')
@@ -151,7 +159,7 @@ suite('in Chromium', () => {
     await page.waitForURL(url)
     await page.reload()
     expect(page.url()).toBe(url)
-    expect(await page.textContent('#readout')).toContain('steps of 60 s')
+    expect(await page.textContent('#readout')).toContain('steps of 1 min')
     for (let back = 0; back < 3; back++) await page.goBack()
     await page.waitForSelector('#readout:has-text("steps of 10 min")')
   })
@@ -330,6 +338,15 @@ suite('in Chromium', () => {
     await phone.context.close()
   })
 
+  test('over plain http, where browsers say less of a form, one signs in and out all the same', async () => {
+    const other = await openPage(browser)
+    const url = server.url.replace('127.0.0.1', REMOTE)
+    await signIn(other.page, url, database.tokens.all, '/alerts')
+    await other.page.click('text=Sign out')
+    await other.page.waitForURL(`${url}/sign-in`)
+    await other.context.close()
+  })
+
   test('who may see one app finds others as what does not exist', async () => {
     const other = await openPage(browser)
     await signIn(other.page, server.url, database.tokens.billing)
@@ -401,6 +418,25 @@ suite('in Chromium', () => {
     const total = assets.reduce((sum, [, bytes]) => sum + bytes, 0)
     expect(total).toBeGreaterThan(10_000)
     expect(total).toBeLessThan(WIRE_BYTES_MAX)
+    await other.context.close()
+  })
+
+  test('a comparison shows a value that stands alone between gaps', async () => {
+    const hourMs = 3_600_000
+    const startMs = Math.floor(Date.now() / hourMs) * hourMs - 24 * hourMs
+    await fill(database.sql, 'lone', { seed: 3, rate: 2, startMs, dayMs: 120_000 })
+    const other = await openPage(browser)
+    await signIn(other.page, server.url, database.tokens.all, '/apps/lone/compare')
+    await other.page.waitForSelector('#compare-p50 canvas')
+    const blue = await other.page.evaluate<number>(`{
+      const { width, height } = document.querySelector('#compare-p50 canvas')
+      const context = document.querySelector('#compare-p50 canvas').getContext('2d')
+      const { data } = context.getImageData(0, 0, width, height)
+      let found = 0
+      for (let i = 0; i < data.length; i += 4) if (data[i + 2] - data[i] > 60) found++
+      found
+    }`)
+    expect(blue).toBeGreaterThan(4)
     await other.context.close()
   })
 

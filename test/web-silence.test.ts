@@ -74,6 +74,16 @@ describe('PostgreSQL that does not answer', () => {
         proxy.refuse(false)
         await look()
         await words.waitFor({ state: 'detached' })
+        for (const path of ['/', '/alerts']) {
+          await page.goto(server.url + path)
+          proxy.refuse(true)
+          await look()
+          await words.waitFor()
+          expect(await words.textContent()).toMatch(/^Not fresh since \d\d:\d\d: /)
+          proxy.refuse(false)
+          await look()
+          await words.waitFor({ state: 'detached' })
+        }
       } finally {
         await browser.close()
       }

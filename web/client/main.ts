@@ -1,11 +1,16 @@
 /** What the pages do in the browser. */
 import { type AppData, AppPage } from './app-page.ts'
-import { refreshList } from './apps-page.ts'
 import { type CompareData, ComparePage } from './compare-page.ts'
 import { byId } from './dom.ts'
+import { refreshParts } from './list-page.ts'
 import { waitForData } from './start-page.ts'
 
-type Data = AppData | CompareData | { page: 'apps' } | { page: 'start'; app: string | null }
+type Data =
+  | AppData
+  | CompareData
+  | { page: 'apps' }
+  | { page: 'alerts' }
+  | { page: 'start'; app: string | null }
 
 const YEAR_SECONDS = 31_536_000
 
@@ -31,7 +36,8 @@ function start(): void {
   const data = JSON.parse(block.textContent ?? '') as Data
   if (data.page === 'app') page = new AppPage(data)
   else if (data.page === 'compare') page = new ComparePage(data)
-  else if (data.page === 'apps') refreshList()
+  else if (data.page === 'apps') refreshParts(['#apps tbody', '.as-of'])
+  else if (data.page === 'alerts') refreshParts(['#open', '#incidents'])
   else waitForData(data.app)
 }
 

@@ -17,16 +17,18 @@ export function alertsPage(incidents: Incident[], rules: Rule[], state: State): 
   return {
     title: 'Alerts',
     crumbs: html`<span class="crumb"><a href="/alerts" aria-current="page">Alerts</a></span>`,
+    data: { page: 'alerts' },
     body: html`
 <div class="bar">
   <h1>Alerts</h1>
-  <p class="${open.length > 0 ? 'bad' : 'muted'}">${open.length === 0 ? 'Nothing fires.' : html`${count(open.length)} open`}</p>
+  <p id="open" class="${open.length > 0 ? 'bad' : 'muted'}">${open.length === 0 ? 'Nothing fires.' : html`${count(open.length)} open`}</p>
   <span class="grow"></span>
   <a class="tool" href="/alerts/rule">${state.mayEdit ? 'New rule' : 'Try a rule'}</a>
 </div>
-<section class="alerts" aria-labelledby="incidents-title">
+<div id="banner" role="status"></div>
+<section class="alerts" id="incidents" aria-labelledby="incidents-title">
 <h2 id="incidents-title">Incidents</h2>
-${incidents.length === 0 ? html`<p class="muted">None so far.</p>` : incidentTable(incidents, state)}
+${incidents.length === 0 ? html`<p class="muted">None so far.</p>` : incidentTable(incidents, rules, state)}
 </section>
 <section class="alerts" aria-labelledby="rules-title">
 <h2 id="rules-title">Rules</h2>
@@ -35,18 +37,19 @@ ${rules.length === 0 ? html`<p class="muted">None. <code>shelf rule add</code> m
   }
 }
 
-function incidentTable(incidents: Incident[], { nowMs }: State): Html {
+function incidentTable(incidents: Incident[], rules: Rule[], { nowMs }: State): Html {
+  const byId = new Map(rules.map((rule) => [rule.id, rule]))
   return html`<div class="scroll" tabindex="0" role="region" aria-label="Table of incidents"><table class="list">
 <thead><tr><th scope="col">App</th><th scope="col">Rule</th><th scope="col">State</th><th scope="col">Began</th><th scope="col" class="number">Lasted</th><th scope="col" class="number">Known after</th><th scope="col" class="number">Value</th><th scope="col" class="number">Threshold</th></tr></thead>
-<tbody>${incidents.map((incident) => incidentRow(incident, nowMs))}</tbody></table></div>`
+<tbody>${incidents.map((incident) => incidentRow(incident, byId.get(incident.rule), nowMs))}</tbody></table></div>`
 }
 
-function incidentRow(incident: Incident, nowMs: number): Html {
+function incidentRow(incident: Incident, rule: Rule | undefined, nowMs: number): Html {
   const { app, process, name, severity, state, startedAt, endedAt, muted } = incident
   const lasted = ((endedAt?.getTime() ?? nowMs) - startedAt.getTime()) / 1000
   return html`<tr>
 <th scope="row" class="cut" title="${app}"><a href="${appHref(incident, nowMs)}">${app}</a>${process === null ? '' : html` <span class="muted">${process}</span>`}</th>
-<td><span class="cut" title="${name}">${name}</span></td>
+<td><span class="cut" title="${name}">${rule === undefined ? name : html`<a href="${ruleHref(rule)}">${name}</a>`}</span>${rule?.playbook ? html` <a href="${rule.playbook}" rel="noreferrer">Playbook</a>` : ''}</td>
 <td class="${endedAt !== null ? '' : state === 'unknown' ? 'warn' : 'bad'}">${endedAt === null ? state : 'over'} <span class="muted">${severity}${muted === null ? '' : `, muted: ${muted}`}</span></td>
 <td>${time(startedAt)}</td>
 <td class="number">${age(lasted)}</td>
@@ -55,6 +58,8 @@ function incidentRow(incident: Incident, nowMs: number): Html {
 <td class="number">${incident.operator} ${quantityOf(incident.threshold, incident.metric)}</td>
 </tr>`
 }
+
+const ruleHref = ({ id }: Rule): string => `/alerts/rule?${new URLSearchParams({ id })}`
 
 /** The app around the incident. */
 function appHref({ app, since, endedAt }: Incident, nowMs: number): string {
@@ -71,7 +76,7 @@ function ruleTable(rules: Rule[], { mayEdit, nowMs }: State): Html {
 <thead><tr><th scope="col">Rule</th><th scope="col">Fires where</th><th scope="col">Severity</th><th scope="col">Tells</th><th scope="col">State</th>${mayEdit ? html`<th scope="col">Do</th>` : ''}</tr></thead>
 <tbody>${rules.map(
     (rule) => html`<tr>
-<th scope="row" class="cut" title="${rule.id}"><a href="/alerts/rule?${new URLSearchParams({ id: rule.id })}">${rule.name || rule.id}</a></th>
+<th scope="row" class="cut" title="${rule.id}"><a href="${ruleHref(rule)}">${rule.name || rule.id}</a></th>
 <td><span class="cut" title="${summaryOf(rule)}">${summaryOf(rule)}</span></td>
 <td>${rule.severity}</td>
 <td>${rule.notify.length === 0 ? '–' : rule.notify.map(showTarget).join(', ')}</td>

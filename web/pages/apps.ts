@@ -43,6 +43,7 @@ export function appsPage(list: AppList, query: AppsQuery, only: string | undefin
     </form>
     <p class="muted as-of">${asOf(list)}</p>
   </div>
+  <div id="banner" role="status"></div>
   <div class="scroll" tabindex="0" role="region" aria-label="Table of apps">
   <table class="list" id="apps">
     <thead><tr>${COLUMNS.map((column) => heading(column, query))}</tr></thead>
