@@ -428,15 +428,18 @@ suite('in Chromium', () => {
     const other = await openPage(browser)
     await signIn(other.page, server.url, database.tokens.all, '/apps/lone/compare')
     await other.page.waitForSelector('#compare-p50 canvas')
-    const blue = await other.page.evaluate<number>(`{
-      const { width, height } = document.querySelector('#compare-p50 canvas')
-      const context = document.querySelector('#compare-p50 canvas').getContext('2d')
-      const { data } = context.getImageData(0, 0, width, height)
+    const dots = await other.page.evaluate<number>(`{
+      const canvas = document.querySelector('#compare-p50 canvas')
+      const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height)
+      const swatch = document.querySelectorAll('#compare-p50 .swatch')[1]
+      const wanted = getComputedStyle(swatch).backgroundColor.match(/\\d+/g).map(Number)
       let found = 0
-      for (let i = 0; i < data.length; i += 4) if (data[i + 2] - data[i] > 60) found++
+      for (let i = 0; i < data.length; i += 4) {
+        if (wanted.every((part, n) => Math.abs(data[i + n] - part) < 12)) found++
+      }
       found
     }`)
-    expect(blue).toBeGreaterThan(4)
+    expect(dots).toBeGreaterThan(4)
     await other.context.close()
   })
 
