@@ -164,3 +164,14 @@ describe('a range', () => {
       expect(lengthMs(bad)).toBeUndefined()
   })
 })
+
+test('the list of apps counts what was lost in minutes of which nothing came', async () => {
+  const { sql } = database
+  await sql`
+    insert into shelf.ledger_1m (app, bucket, received, kept, lost_l10)
+    select 'leaky', date_trunc('minute', now()) - n * interval '1 minute', received, received, lost
+    from (values (5, 10, 0), (6, 0, 10)) of (n, received, lost)`
+  const [row] = await sql`
+    select completeness from shelf.overview(array['leaky'], date_trunc('minute', now()))`
+  expect(row?.completeness).toBe(0.5)
+})

@@ -134,7 +134,7 @@ begin
   ledger as (
     select
       a.app,
-      array_agg(l.bucket) as buckets,
+      array_agg(l.bucket) filter (where l.received > 0) as buckets,
       case when sum(l.repartitioned) > 0 then null else
         sum(l.received - l.duplicates - l.malformed)::double precision / nullif(sum(
           l.received - l.duplicates
@@ -143,7 +143,6 @@ begin
       end as completeness
     from apps a
     join shelf.ledger_1m l on l.app = a.app and l.bucket >= since and l.bucket < until
-      and l.received > 0
     group by a.app
   ),
   sparklines as (
