@@ -67,7 +67,7 @@ const { values, positionals } = parseArgs({
     json: { type: 'string' },
   },
 })
-/** Their data alone takes minutes to make: by name only, so that the rest fits ten minutes. */
+/** Their data alone takes minutes to make: by name only. */
 const LONG = ['tiers', 'web']
 const usual = Object.keys(benches).filter((name) => !LONG.includes(name))
 const names = positionals.length > 0 ? positionals : usual
