@@ -66,10 +66,7 @@ export async function herokuMetricsBurst(post: MetricsPost, receivedAtMs: number
   count(ledger, minuteOf(timeMs), 'received')
   count(ledger, minuteOf(timeMs), 'kept')
   return {
-    id: await burstIdOf(
-      `${post.app}\n${post.sender}\n${process}\n${post.time}\nmetrics`,
-      post.body,
-    ),
+    id: burstIdOf(`${post.app}\n${post.sender}\n${process}\n${post.time}\nmetrics`, post.body),
     app: post.app,
     drain: HEROKU,
     receivedAtMs,

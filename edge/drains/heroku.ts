@@ -1,8 +1,8 @@
 /** The drain of Heroku's Logplex: a body of frames becomes one burst. */
+import { sha256 } from '@noble/hashes/sha2.js'
 import * as z from 'zod'
 import type { Burst } from '../../core/burst.ts'
 import { cutFrames } from '../../core/frames.ts'
-import { sha256 } from '../../core/sha256.ts'
 import { HerokuBody } from './heroku-body.ts'
 import type { HashUser } from './heroku-signals.ts'
 
@@ -36,33 +36,18 @@ export function logplexHeaders(headers: Headers): LogplexHeaders {
  * 16 bytes that are the same for each try of a frame, as hex. Logplex resends under one Frame-Id,
  * with a body that may differ. A sender without Frame-Ids (log-shuttle) resends the same body.
  */
-export async function burstId(
-  app: string,
-  headers: LogplexHeaders,
-  body: Uint8Array,
-): Promise<string> {
+function burstId(app: string, headers: LogplexHeaders, body: Uint8Array): string {
   const { drainToken, frameId } = headers
-  return await burstIdOf(
-    `${app}\n${drainToken}\n${frameId}`,
-    frameId === '' ? body : new Uint8Array(),
-  )
+  return burstIdOf(`${app}\n${drainToken}\n${frameId}`, frameId === '' ? body : new Uint8Array())
 }
 
-/** The first 16 bytes of SHA-256 over a name and bytes, as hex. */
-export async function burstIdOf(name: string, bytes: Uint8Array): Promise<string> {
-  const named = encoder.encode(name)
-  const digest =
-    bytes.length === 0
-      ? sha256(named)
-      : new Uint8Array(await crypto.subtle.digest('SHA-256', concat(named, bytes)))
+/**
+ * The first 16 bytes of SHA-256 over a name and bytes, as hex. At once: WebCrypto's promise took up to
+ * a third of reading 100 lines in Bun.
+ */
+export function burstIdOf(name: string, bytes: Uint8Array): string {
+  const digest = sha256.create().update(encoder.encode(name)).update(bytes).digest()
   return digest.subarray(0, 16).toHex()
-}
-
-function concat(a: Uint8Array, b: Uint8Array): Uint8Array<ArrayBuffer> {
-  const both = new Uint8Array(a.length + b.length)
-  both.set(a)
-  both.set(b, a.length)
-  return both
 }
 
 /** The burst of one request. Reads whatever it is given; what can't be read is counted. */
@@ -80,7 +65,7 @@ export async function herokuBurst(
   const unseen = broken ? headers.messages - cut.frames - cut.malformed : 0
   read.malformed(cut.malformed + Math.max(0, unseen))
   return {
-    id: await burstId(app, headers, body),
+    id: burstId(app, headers, body),
     app,
     drain: HEROKU,
     receivedAtMs,
