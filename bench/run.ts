@@ -67,8 +67,8 @@ const { values, positionals } = parseArgs({
     json: { type: 'string' },
   },
 })
-/** Their data alone takes minutes to make: by name only. */
-const LONG = ['tiers', 'web']
+/** They take minutes: their data is large, or they wait for minutes to end. By name only. */
+const LONG = ['tiers', 'web', 'check']
 const usual = Object.keys(benches).filter((name) => !LONG.includes(name))
 const names = positionals.length > 0 ? positionals : usual
 const unknown = names.find((name) => !Object.hasOwn(benches, name))

@@ -80,6 +80,29 @@ onEachPostgres((newDatabase) => {
     }
   })
 
+  test('a summary has the same quantiles, whatever the number of bins', async () => {
+    const sizes = [...Array(40).keys(), 300, 3000]
+    const histograms = Object.values(DATASETS).flatMap((draw) =>
+      sizes.map((size) => histogramToText(histogramOf(datasetOf(draw, size)))),
+    )
+    expect(
+      await sql`
+        select h, s.*
+        from unnest(${histograms}::text[]) t, cast(t as shelf.histogram) h, shelf.summary(h) s
+        where row(s.*) is distinct from row(shelf.count(h), shelf.quantile(h, 0.5),
+          shelf.quantile(h, 0.95), shelf.quantile(h, 0.99), (h).max, shelf.mean(h))`,
+    ).toHaveLength(0)
+    const [none] = await sql`select * from shelf.summary(null)`
+    expect({ ...none }).toEqual({
+      count: 0,
+      p50: null,
+      p95: null,
+      p99: null,
+      max: null,
+      mean: null,
+    })
+  })
+
   test('SQL and TypeScript give the same quantile', async () => {
     const histogram = histogramOf(datasetOf((random) => random() * 30_000, 1000))
     const rows = await sql<{ q: number; found: number }[]>`
