@@ -4,6 +4,7 @@
  * flat; where it falls, it is a start's that is shared by more.
  */
 import { persistRecords } from '../batch/persist-records.ts'
+import type { RawRecord } from '../core/aggregate.ts'
 import type { AggregateRecord } from '../core/aggregate-record.ts'
 import { encodeBurst } from '../core/burst.ts'
 import { Cells } from '../core/cell.ts'
@@ -25,21 +26,24 @@ const TIMES = [1, 10, 100]
 /** How much dearer a unit may become: measuring itself is off by a third. */
 const GROWN_MAX = 1.5
 
+/** For each measurement, all sizes in turn. */
+const FOR_MS = 4000
+
 const LINES = 1000
 const LINES_A_BODY = 100
 const APPS = 10
 const REQUESTS = 20_000
-const HISTORY_MINUTES = 60
+const HOUR_MINUTES = 60
 const REQUESTS_A_MINUTE = 5
 const DAY_MS = 86_400_000
 
 export async function benchGrowth(): Promise<Figure[]> {
   const series = [
-    await grow('parse, lines', 'ns a line', parseLines),
-    await grow('aggregate, requests', 'ns a request', (times) => foldRequests(APPS, times)),
-    await grow('aggregate, apps', 'ns a request', (times) => foldRequests(APPS * times, 10)),
-    ...(await growRows('apps', (times) => onRows(APPS * times, 1))),
-    ...(await growRows('history', (times) => onRows(APPS, times))),
+    await growParse(),
+    await growFold('requests', (times) => ({ apps: APPS, requests: REQUESTS * times })),
+    await growFold('apps', (times) => ({ apps: APPS * times, requests: REQUESTS * 10 })),
+    ...(await growRows('apps', (times) => ({ apps: APPS * times, hours: 1 }))),
+    ...(await growRows('history', (times) => ({ apps: APPS, hours: times }))),
   ]
   await Bun.write(`${import.meta.dir}/growth.svg`, plotGrowth(series, TIMES))
   return series.map(({ name, unit, costs: [first = 0, , last = 0] }) => ({
@@ -53,80 +57,96 @@ export async function benchGrowth(): Promise<Figure[]> {
   }))
 }
 
-async function grow(
-  name: string,
-  unit: string,
-  costOf: (times: number) => Promise<number>,
-): Promise<Series> {
-  const costs: number[] = []
-  for (const times of TIMES) costs.push(await costOf(times))
-  return { name, unit, costs }
+/** What runs take, ms, at each of TIMES. In turn: what disturbs one disturbs the others as well. */
+async function timesOf(runs: readonly (() => unknown)[], clock?: Clock): Promise<number[]> {
+  const ways = Object.fromEntries(runs.map((run, i) => [String(i), run]))
+  const took = await medians(ways, { forMs: FOR_MS, runsMin: 5, ...(clock && { clock }) })
+  return runs.map((_, i) => took[String(i)] ?? Number.NaN)
 }
 
-/** The same of what is done on one database. */
-async function growRows(
-  name: string,
-  costsOf: (times: number) => Promise<RowCosts>,
-): Promise<Series[]> {
-  const costs: RowCosts[] = []
-  for (const times of TIMES) costs.push(await costsOf(times))
-  return [
-    { name: `persist, ${name}`, unit: 'µs a row', costs: costs.map(({ persistUs }) => persistUs) },
-    { name: `query, ${name}`, unit: 'ms an hour', costs: costs.map(({ queryMs }) => queryMs) },
-  ]
+/**
+ * The same of computing, ns a unit: who has few units does them as often as it takes to be as many,
+ * so that all bear an equal share of what the runtime does beside it.
+ */
+async function nsOf(runs: readonly (() => unknown)[], units: readonly number[]): Promise<number[]> {
+  const most = Math.max(...units)
+  const equal = runs.map((run, i) => () => {
+    for (let done = 0; done < most; done += units[i] ?? most) run()
+  })
+  return (await timesOf(equal, cpuClock)).map((ms) => (ms * 1e6) / most)
 }
 
-/** Milliseconds of one run. */
-async function timeOf(run: () => unknown, clock?: Clock): Promise<number> {
-  const options = { forMs: 1000, runsMin: 5, ...(clock && { clock }) }
-  const { run: ms } = await medians({ run }, options)
-  return ms
-}
-
-async function parseLines(times: number): Promise<number> {
+async function growParse(): Promise<Series> {
   const nowMs = Date.now()
-  const bodies = bodiesOf(routerMessages(LINES * times, 1, nowMs - 60_000), LINES_A_BODY)
-  return ((await timeOf(() => readOurs(bodies, nowMs), cpuClock)) * 1e6) / (LINES * times)
+  const lines = TIMES.map((times) => LINES * times)
+  const bodies = lines.map((n) => bodiesOf(routerMessages(n, 1, nowMs - 60_000), LINES_A_BODY))
+  const costs = await nsOf(
+    bodies.map((body) => () => readOurs(body, nowMs)),
+    lines,
+  )
+  return { name: 'parse, lines', unit: 'ns a line', costs }
 }
 
-/** Of ten times as many requests a second where there are ten times as many. */
-async function foldRequests(apps: number, times: number): Promise<number> {
-  const requests = REQUESTS * times
+interface FoldSize {
+  apps: number
+  requests: number
+}
+
+/** Of more requests or apps the rate is the same, so that there is more log time of more requests. */
+async function growFold(name: string, sizeOf: (times: number) => FoldSize): Promise<Series> {
+  const sizes = TIMES.map(sizeOf)
+  const logs = sizes.map(recordsOf)
+  const costs = await nsOf(
+    logs.map((records) => () => aggregate(records)),
+    sizes.map(({ requests }) => requests),
+  )
+  return { name: `aggregate, ${name}`, unit: 'ns a request', costs }
+}
+
+function recordsOf({ apps, requests }: FoldSize): RawRecord[] {
   const sinceMs = Date.UTC(2026, 0, 1)
   const bursts = makeBursts({ apps, requests, rate: REQUESTS, seed: 1, sinceMs })
-  const records = [...bursts].map((burst, offset) => {
+  return [...bursts].map((burst, offset) => {
     const value = encodeBurst(burst)
     return { offset, timestamp: burst.receivedAtMs, key: burst.app, value }
   })
-  return ((await timeOf(() => aggregate(records), cpuClock)) * 1e6) / requests
 }
 
-interface RowCosts {
-  persistUs: number
-  queryMs: number
+/** Of how many apps, and of how many hours of minutes. */
+interface RowsSize {
+  apps: number
+  hours: number
 }
 
-/** On `history` times an hour of minutes of `apps` apps: the last hour of one, and a minute of all. */
-async function onRows(apps: number, history: number): Promise<RowCosts> {
-  const { server, untilMs } = await openFilled(apps, history)
-  const { sql, stop } = server
+/** The last hour of one app is asked for, and a minute of all is persisted. */
+async function growRows(name: string, sizeOf: (times: number) => RowsSize): Promise<Series[]> {
+  const filled: Filled[] = []
   try {
-    const [since, until] = [timeToText(untilMs - 3_600_000), timeToText(untilMs)]
-    const queryMs = await timeOf(async () => {
-      const rows = await sql`
-        select * from shelf.request_stats('bench-3', ${since}, ${until}, '1 minute')`
-      if (rows.length !== HISTORY_MINUTES) throw new Error(`an hour of ${rows.length} minutes`)
-    })
-    await sql`insert into shelf.progress (partition) values (0)`
-    let minute = 0
-    const ms = await timeOf(async () => {
-      const bucketMs = untilMs + minute++ * 60_000
-      await persistRecords(sql, 0, [recordOf(apps, bucketMs, minute)], { ifLeased: 'wait' })
-    })
-    return { persistUs: (ms * 1000) / apps, queryMs }
+    for (const times of TIMES) filled.push(await openFilled(sizeOf(times)))
+    const queryMs = await timesOf(filled.map((database) => () => askHour(database)))
+    const persistMs = await timesOf(filled.map((database) => () => persistMinute(database)))
+    const persistUs = filled.map(({ apps }, i) => ((persistMs[i] ?? Number.NaN) * 1000) / apps)
+    return [
+      { name: `persist, ${name}`, unit: 'µs a row', costs: persistUs },
+      { name: `query, ${name}`, unit: 'ms an hour', costs: queryMs },
+    ]
   } finally {
-    await stop()
+    for (const { server } of filled) await server.stop()
   }
+}
+
+async function askHour({ server: { sql }, untilMs }: Filled): Promise<void> {
+  const [since, until] = [timeToText(untilMs - 3_600_000), timeToText(untilMs)]
+  const rows = await sql`
+    select * from shelf.request_stats('bench-3', ${since}, ${until}, '1 minute')`
+  if (rows.length !== HOUR_MINUTES) throw new Error(`an hour of ${rows.length} minutes`)
+}
+
+async function persistMinute(database: Filled): Promise<void> {
+  const { server, apps, untilMs } = database
+  const bucketMs = untilMs + database.minute++ * 60_000
+  const record = recordOf(apps, bucketMs, database.minute)
+  await persistRecords(server.sql, 0, [record], { ifLeased: 'wait' })
 }
 
 function recordOf(apps: number, bucketMs: number, number: number): AggregateRecord {
@@ -144,15 +164,18 @@ function recordOf(apps: number, bucketMs: number, number: number): AggregateReco
 
 interface Filled {
   server: BenchPostgres
+  apps: number
   untilMs: number
+  /** How many were persisted behind it. */
+  minute: number
 }
 
-/** Minutes up to a while ago: `history` times an hour. */
-async function openFilled(apps: number, history: number): Promise<Filled> {
+/** Minutes up to a while ago. */
+async function openFilled({ apps, hours }: RowsSize): Promise<Filled> {
   const server = await openPostgres({ settings: { fsync: 'off' } })
   const { sql } = server
   const untilMs = (Math.floor(Date.now() / DAY_MS) - 1) * DAY_MS + DAY_MS / 2
-  const minutes = HISTORY_MINUTES * history
+  const minutes = HOUR_MINUTES * hours
   const sinceMs = untilMs - minutes * 60_000
   const [from, to] = [sinceMs, untilMs + DAY_MS].map((ms) => timeToText(ms).slice(0, 10))
   await sql`select shelf.make_partitions(${from ?? ''}::date, ${to ?? ''}::date)`
@@ -162,5 +185,6 @@ async function openFilled(apps: number, history: number): Promise<Filled> {
   await sql`insert into shelf.requests_1m select * from public.filled`
   await sql`drop table public.filled`
   await sql`vacuum analyze shelf.requests_1m`
-  return { server, untilMs }
+  await sql`insert into shelf.progress (partition) values (0)`
+  return { server, apps, untilMs, minute: 0 }
 }

@@ -179,8 +179,9 @@ export function merge(histogram: Histogram, other: Histogram): void {
 
 /** How many values it holds. */
 export function countOf(histogram: Histogram): number {
-  let count = histogram.zero
-  for (const n of histogram.counts) count += n
+  const { zero, counts } = histogram
+  let count = zero
+  for (let k = 0; k < counts.length; k++) count += counts[k] as number
   return count
 }
 

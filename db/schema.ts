@@ -33,11 +33,12 @@ export function histogramToText(histogram: SparseHistogram): string {
 
 const HISTOGRAM_TEXT = /^\((\d+),"?\{([-\d,]*)\}"?,"?\{([\d,]*)\}"?,([^,]+),([^,]*),([^,]*)\)$/
 
+/** JSON is read several times as fast as pieces of a text are. */
 function integers(list: string): number[] {
-  return list === '' ? [] : list.split(',').map(Number)
+  return JSON.parse(`[${list}]`)
 }
 
-/** Reads the text form that Postgres prints. Throws TypeError for any other text. */
+/** Reads the text form that Postgres prints. Throws TypeError or SyntaxError for any other text. */
 export function histogramFromText(text: string): SparseHistogram {
   const found = HISTOGRAM_TEXT.exec(text)
   if (found === null) throw new TypeError(`not a shelf.histogram: ${text.slice(0, 80)}`)

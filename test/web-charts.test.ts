@@ -19,7 +19,7 @@ describe('a counter of the app', () => {
   test('does not fall in the minute that has not passed: it is drawn per minute', () => {
     const { lines, tableColumns } = panel(15)
     expect(lines.map(({ values }) => values)).toEqual([[120, 120, 120]])
-    expect(tableColumns?.map(({ values }) => values)).toEqual([[120, 120, 30]])
+    expect(tableColumns?.().map(({ values }) => values)).toEqual([[120, 120, 30]])
   })
 
   test('is a gap where too little of the minute has passed to say', () => {

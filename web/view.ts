@@ -3,14 +3,15 @@
  * are those of the SQL functions. null is a gap: nothing is known of that step. 0 is a step of which
  * messages came, and none of them was this.
  */
+import { MINUTE_MS } from '../core/ledger.ts'
 import type { Sql } from '../db/client.ts'
 import type { Range } from './range.ts'
 import { readIncidentMarkers } from './read/incidents.ts'
 import { type Marker, readMarkers } from './read/markers.ts'
 import { type RequestStep, readRequests } from './read/requests.ts'
-import { type ErrorStep, type GaugeStep, readErrors, readGauges } from './read/signals.ts'
-import { bucketsOf } from './read/span.ts'
-import { type Facts, type Loss, lossesOf, readLedger } from './read/truth.ts'
+import { type ErrorStep, type GaugeSeries, readErrors, readGauges } from './read/signals.ts'
+import { bucketsOf, type Span } from './read/span.ts'
+import { type Facts, type LedgerStep, type Loss, lossesOf, readLedger } from './read/truth.ts'
 
 /** Up to here losses are told by the minute, else by the step. */
 const LOSS_MINUTES_SPAN_MS_MAX = 3 * 86_400_000
@@ -60,14 +61,11 @@ export async function readView(
   process?: string,
 ): Promise<View> {
   const span = { app, ...range }
-  const byMinute =
-    range.stepMs > 60_000 && range.untilMs - range.sinceMs <= LOSS_MINUTES_SPAN_MS_MAX
-  const [requests, errors, gauges, ledger, minutes, markers, incidents] = await Promise.all([
+  const [requests, errors, gauges, { ledger, losses }, markers, incidents] = await Promise.all([
     readRequests(sql, span, process),
     readErrors(sql, span, process),
     readGauges(sql, span, [...MEMORY, ...LOAD], process),
-    readLedger(sql, span),
-    byMinute ? readLedger(sql, { ...span, stepMs: 60_000 }) : undefined,
+    readTruth(sql, span),
     readMarkers(sql, span),
     readIncidentMarkers(sql, span),
   ])
@@ -97,9 +95,19 @@ export async function readView(
     load: loadColumns(grid, gauges),
     completeness: sparse(grid, ledger, ({ completeness }) => completeness),
     isKnown,
-    losses: lossesOf(minutes ?? ledger, minutes === undefined ? range.stepMs : 60_000),
+    losses,
     markers: [...markers, ...incidents].sort((a, b) => a.time - b.time),
   }
+}
+
+/** Losses are told by the minute where that is no long list; mostly there are none to look up. */
+async function readTruth(sql: Sql, span: Span): Promise<{ ledger: LedgerStep[]; losses: Loss[] }> {
+  const ledger = await readLedger(sql, span)
+  const losses = lossesOf(ledger, span.stepMs)
+  const isShort = span.untilMs - span.sinceMs <= LOSS_MINUTES_SPAN_MS_MAX
+  if (losses.length === 0 || !isShort || span.stepMs <= MINUTE_MS) return { ledger, losses }
+  const minutes = await readLedger(sql, { ...span, stepMs: MINUTE_MS })
+  return { ledger, losses: lossesOf(minutes, MINUTE_MS) }
 }
 
 interface Grid {
@@ -176,38 +184,41 @@ function errorColumns(grid: Grid, rows: ErrorStep[]): View['errors'] {
   }))
 }
 
-function byProcess(rows: GaugeStep[], names: readonly string[]) {
-  const ours = rows.filter(({ name, source }) => names.includes(name) && source === '')
-  return Map.groupBy(ours, ({ process }) => process)
+/** By process type, what a step of a gauge has. */
+function gaugesBy(grid: Grid, gauges: GaugeSeries[], names: readonly string[]) {
+  const ours = gauges.filter(({ name }) => names.includes(name))
+  return [...Map.groupBy(ours, ({ process }) => process)].map(([process, members]) => {
+    const of = (name: string, what: 'means' | 'highs'): Column => {
+      const column: Column = grid.isKnown.map(() => null)
+      const gauge = members.find((member) => member.name === name)
+      for (const [k, bucket] of (gauge?.buckets ?? []).entries()) {
+        const i = grid.at.get(bucket)
+        if (i !== undefined) column[i] = gauge?.[what][k] ?? null
+      }
+      return column
+    }
+    return { process, of }
+  })
 }
 
-function memoryColumns(grid: Grid, rows: GaugeStep[]): View['memory'] {
+function memoryColumns(grid: Grid, gauges: GaugeSeries[]): View['memory'] {
   const columns: View['memory'] = {}
-  for (const [process, steps] of byProcess(rows, MEMORY)) {
-    const of = (name: string, what: 'mean' | 'max') =>
-      sparse(
-        grid,
-        steps.filter((step) => step.name === name),
-        (step) => step[what],
-      )
+  for (const { process, of } of gaugesBy(grid, gauges, MEMORY)) {
     columns[process] = {
-      mean: of('memory_total', 'mean'),
-      max: of('memory_total', 'max'),
-      rss: of('memory_rss', 'mean'),
-      swap: of('memory_swap', 'max'),
-      quota: of('memory_quota', 'max'),
+      mean: of('memory_total', 'means'),
+      max: of('memory_total', 'highs'),
+      rss: of('memory_rss', 'means'),
+      swap: of('memory_swap', 'highs'),
+      quota: of('memory_quota', 'highs'),
     }
   }
   return columns
 }
 
-function loadColumns(grid: Grid, rows: GaugeStep[]): View['load'] {
+function loadColumns(grid: Grid, gauges: GaugeSeries[]): View['load'] {
   const columns: View['load'] = {}
-  for (const [process, steps] of byProcess(rows, LOAD)) {
-    columns[process] = {
-      mean: sparse(grid, steps, ({ mean }) => mean),
-      max: sparse(grid, steps, ({ max }) => max),
-    }
+  for (const { process, of } of gaugesBy(grid, gauges, LOAD)) {
+    columns[process] = { mean: of('load_avg_1m', 'means'), max: of('load_avg_1m', 'highs') }
   }
   return columns
 }

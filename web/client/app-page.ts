@@ -73,9 +73,8 @@ export class AppPage {
 
   private draw(): void {
     // What is to be seen at once first, the others when that was painted.
-    const isEnough = (): boolean =>
-      !this.isPainted && this.target.getBoundingClientRect().bottom > innerHeight
-    this.charts.set(panelsOf(this.view, this.address.choices), this.view, isEnough)
+    const heightPx = this.isPainted ? Number.POSITIVE_INFINITY : innerHeight
+    this.charts.set(panelsOf(this.view, this.address.choices), this.view, heightPx)
     this.drawLane()
     drawTruth(this.view, this.problem)
     this.show(this.at)

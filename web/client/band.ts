@@ -25,22 +25,24 @@ export function drawBand(
   if (context === null) return
   const { time, stepMs, sinceMs, untilMs, completeness, isKnown, nowMs } = view
   const scale = ((width - axisPx - RIGHT_PX) * ratio) / ((untilMs - sinceMs) / 1000)
-  time.forEach((bucket, i) => {
-    if (bucket > nowMs / 1000) return
-    const share = completeness[i] ?? null
-    const name = !isKnown[i]
-      ? 'band-none'
-      : share === null
-        ? 'band-unknown'
-        : share < 1
-          ? 'band-part'
-          : 'band-whole'
-    context.fillStyle = colour(name)
-    // Whole pixels, so that neighbours leave no seam.
-    const left = Math.round(axisPx * ratio + (bucket - sinceMs / 1000) * scale)
-    const right = Math.round(axisPx * ratio + (bucket + stepMs / 1000 - sinceMs / 1000) * scale)
+  const pxOf = (seconds: number): number =>
+    Math.round(axisPx * ratio + (seconds - sinceMs / 1000) * scale)
+  const names = time
+    .filter((bucket) => bucket <= nowMs / 1000)
+    .map((_, i) => {
+      const share = completeness[i] ?? null
+      if (!isKnown[i]) return 'band-none'
+      if (share === null) return 'band-unknown'
+      return share < 1 ? 'band-part' : 'band-whole'
+    })
+  // Steps that are alike are drawn as one. Whole pixels, so that neighbours leave no seam.
+  for (let from = 0, to = 0; from < names.length; from = to) {
+    while (to < names.length && names[to] === names[from]) to++
+    const left = pxOf(time[from] ?? 0)
+    const right = pxOf((time[to - 1] ?? 0) + stepMs / 1000)
+    context.fillStyle = colour(names[from] ?? '')
     context.fillRect(left, 0, Math.max(1, right - left), BAND_PX * ratio)
-  })
+  }
 }
 
 /** `500 messages lost upstream, Mon, 23 Nov 14:02–14:05` */

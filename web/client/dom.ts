@@ -23,22 +23,38 @@ export function el<Tag extends keyof HTMLElementTagNameMap>(
 
 export const byId = (id: string): HTMLElement | null => document.getElementById(id)
 
-const probe = el('span', { hidden: true })
-let scheme = ''
-const known = new Map<string, string>()
+const colours = new Map<string, string>()
 
 /** A colour of the style sheet, `p50`, as it is now: light or dark. */
 export function colour(name: string): string {
-  const root = document.documentElement
-  const now = `${root.dataset.theme}${matchMedia('(prefers-color-scheme: dark)').matches}`
-  if (now !== scheme) known.clear()
-  scheme = now
-  const before = known.get(name)
-  if (before !== undefined) return before
-  // A property holds both: a canvas wants the one that counts.
-  if (!probe.isConnected) document.body.append(probe)
-  probe.style.color = `var(--${name})`
-  const found = getComputedStyle(probe).color
-  known.set(name, found)
-  return found
+  if (colours.size === 0) readColours()
+  return colours.get(name) ?? ''
+}
+
+/** Another scheme was chosen. */
+export function forgetColours(): void {
+  colours.clear()
+}
+
+/**
+ * All at once: to look at one, the browser has to work out the styles of all elements. A property
+ * holds both schemes' colours; an element has the one that counts.
+ */
+function readColours(): void {
+  const rules = [...document.styleSheets].flatMap(({ cssRules }) => [...cssRules])
+  const names = rules
+    .filter((rule) => rule instanceof CSSStyleRule && rule.selectorText === ':root')
+    .flatMap((rule) => [...(rule as CSSStyleRule).style])
+    .filter((name) => name.startsWith('--'))
+  const probes = names.map((name) => {
+    const probe = el('span')
+    probe.style.color = `var(${name})`
+    return probe
+  })
+  const box = el('div', { hidden: true }, ...probes)
+  document.body.append(box)
+  for (const [i, probe] of probes.entries()) {
+    colours.set(names[i]?.slice(2) ?? '', getComputedStyle(probe).color)
+  }
+  box.remove()
 }

@@ -1,7 +1,7 @@
 /** What the pages do in the browser. */
 import { type AppData, AppPage } from './app-page.ts'
 import { type CompareData, ComparePage } from './compare-page.ts'
-import { byId } from './dom.ts'
+import { byId, forgetColours } from './dom.ts'
 import { refreshParts } from './list-page.ts'
 import { waitForData } from './start-page.ts'
 
@@ -30,7 +30,10 @@ function themes(onChange: () => void): void {
 function start(): void {
   const block = byId('data')
   let page: AppPage | ComparePage | undefined
-  themes(() => page?.recolour())
+  themes(() => {
+    forgetColours()
+    page?.recolour()
+  })
   if (block === null) return
   // Made by our own server.
   const data = JSON.parse(block.textContent ?? '') as Data

@@ -37,7 +37,7 @@ export function metricPanel(view: Steps, series: Series): PanelSpec {
     isSmall: true,
     format: formatOf(series),
     lines,
-    ...(isCounter ? { tableColumns: [{ label: 'sum', values, format: large }] } : {}),
+    ...(isCounter ? { tableColumns: () => [{ label: 'sum', values, format: large }] } : {}),
   }
 }
 

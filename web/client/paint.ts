@@ -29,17 +29,24 @@ function drawHeat(plot: uPlot, { time, heat, stepMs }: View): void {
   let most = 1
   for (const column of heat) eachCell(column, (_row, n) => (most = Math.max(most, n)))
   const lowest = lowestRows(heat)
+  const rows = new Map<number, [top: number, height: number]>()
+  const rowPx = (row: number): [top: number, height: number] => {
+    const top = Math.round(plot.valToPos(row + 1, 'y', true))
+    const bottom = Math.round(plot.valToPos(lowest(row), 'y', true))
+    return [top, Math.max(1, bottom - top)]
+  }
   ctx.save()
   clip(plot)
   ctx.fillStyle = colour('heat')
   heat.forEach((column, i) => {
     const [from, width] = stepPx(plot, time[i] ?? 0, stepMs)
     eachCell(column, (row, n) => {
-      const top = Math.round(plot.valToPos(row + 1, 'y', true))
-      const bottom = Math.round(plot.valToPos(lowest(row), 'y', true))
+      const place = rows.get(row) ?? rowPx(row)
+      rows.set(row, place)
+      const [top, height] = place
       // By the root: what is rare is to be seen beside what is common.
       ctx.globalAlpha = 0.12 + 0.88 * Math.sqrt(n / most)
-      ctx.fillRect(from, top, width, Math.max(1, bottom - top))
+      ctx.fillRect(from, top, width, height)
     })
   })
   ctx.restore()

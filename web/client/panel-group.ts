@@ -3,6 +3,10 @@ import type uPlot from 'uplot'
 import type { View } from '../view.ts'
 import { Panel, type PanelEvents } from './panel.ts'
 import type { PanelSpec } from './panels.ts'
+import { heightOf } from './plot.ts'
+
+/** What stands around a chart, about, px. */
+const FRAME_PX = 60
 
 export class PanelGroup {
   private panels: Panel[] = []
@@ -13,10 +17,12 @@ export class PanelGroup {
   ) {}
 
   /**
-   * Shows these, in this order. What is there already stays as it is, with new numbers.
-   * @param isEnough asked before each new chart: whether the rest is for later
+   * Shows these, in this order; all are equally wide. What is there already stays as it is, with new
+   * numbers.
+   * @param heightPx what lies below is for later, and gets no chart
    */
-  set(specs: readonly PanelSpec[], view: View, isEnough: () => boolean = () => false): void {
+  set(specs: readonly PanelSpec[], view: View, heightPx = Number.POSITIVE_INFINITY): void {
+    let topPx = 0
     const before = new Map(this.panels.map((panel) => [panel.id, panel]))
     const panels: Panel[] = []
     for (const spec of specs) {
@@ -27,10 +33,15 @@ export class PanelGroup {
         before.delete(spec.id)
         continue
       }
-      if (old === undefined && isEnough()) break
-      const above = panels.at(-1)?.root
-      const panel = new Panel(spec, view, this.events, (root) =>
-        above === undefined ? this.root.prepend(root) : above.after(root),
+      if (old === undefined && topPx > heightPx) break
+      topPx += FRAME_PX + heightOf(spec)
+      const above = panels.at(-1)
+      const panel = new Panel(
+        spec,
+        view,
+        this.events,
+        (root) => (above === undefined ? this.root.prepend(root) : above.root.after(root)),
+        above?.width,
       )
       if (old !== undefined) panel.takeOver(old)
       panels.push(panel)

@@ -13,6 +13,8 @@ import { dataOf } from './series.ts'
 import { numberTable, tableButton } from './table.ts'
 import { moment } from './time.ts'
 
+const WIDTH_PX_MIN = 160
+
 export interface PanelEvents extends PlotEvents {
   onKey(event: KeyboardEvent): void
   /** Whether a line, `response-time.max`, is shown where it is hidden at first, or the reverse. */
@@ -35,12 +37,16 @@ export class Panel {
   private readonly context: PlotContext
   private at: number | null = null
 
-  /** @param place puts it into the page, before it is drawn */
+  /**
+   * @param place puts it into the page, before it is drawn
+   * @param width of its chart, px, where that is known; to measure it takes a layout of the page
+   */
   constructor(
     private spec: PanelSpec,
     private view: View,
     private readonly events: PanelEvents,
     place: (root: HTMLElement) => void,
+    width?: number,
   ) {
     for (const { key, isHidden = false } of spec.lines) {
       if (isHidden !== events.isSwitched(`${spec.id}.${key}`)) this.hidden.add(key)
@@ -69,7 +75,7 @@ export class Panel {
       this.tableBox,
     )
     place(this.root)
-    this.plot = makePlot(this.context, this.width, events, this.chart)
+    this.plot = makePlot(this.context, width ?? this.measured(), events, this.chart)
     this.legend.fill(spec)
     this.draw()
   }
@@ -96,8 +102,13 @@ export class Panel {
     )
   }
 
+  /** Of its chart, px. */
   get width(): number {
-    return Math.max(160, this.chart.clientWidth)
+    return this.plot.width
+  }
+
+  private measured(): number {
+    return Math.max(WIDTH_PX_MIN, this.chart.clientWidth)
   }
 
   get id(): string {
@@ -135,8 +146,9 @@ export class Panel {
 
   /** After another width, or other colours. */
   resize(): void {
-    if (this.plot.width === this.width) return
-    this.plot.setSize({ width: this.width, height: heightOf(this.spec) })
+    const width = this.measured()
+    if (this.width === width) return
+    this.plot.setSize({ width, height: heightOf(this.spec) })
     this.draw()
   }
 
@@ -196,7 +208,7 @@ export class Panel {
         about,
         head: 'From',
         names: view.time.map(moment),
-        columns: [...columns, ...(tableColumns ?? [])],
+        columns: [...columns, ...(tableColumns?.() ?? [])],
         last: { label: 'Truth', words: (i) => truthAt(view, i) },
       },
       true,

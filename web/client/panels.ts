@@ -31,7 +31,7 @@ export interface PanelSpec {
   /** Another look at the same, which the URL keeps as `name=value`. */
   choice?: { words: string; name: string; value: string; isChosen: boolean }
   /** What its table has beside the lines. */
-  tableColumns?: { label: string; values: Column; format: (value: number) => string }[]
+  tableColumns?: () => { label: string; values: Column; format: (value: number) => string }[]
   format: (value: number) => string
   lines: Line[]
 }
@@ -115,11 +115,12 @@ function heat({ requests, heat }: View): PanelSpec {
       values: requests[key],
       isDashed: key === 'p99',
     })),
-    tableColumns: heatTable(heat).map(({ from, to, counts }) => ({
-      label: from === 0 ? `up to ${ms(to)}` : `${ms(from)} – ${ms(to)}`,
-      values: counts,
-      format: count,
-    })),
+    tableColumns: () =>
+      heatTable(heat).map(({ from, to, counts }) => ({
+        label: from === 0 ? `up to ${ms(to)}` : `${ms(from)} – ${ms(to)}`,
+        values: counts,
+        format: count,
+      })),
   }
 }
 

@@ -38,12 +38,15 @@ export function streamed(
   bodyOf: () => Promise<Pick<Page, 'body' | 'data'>>,
 ): Response {
   const encoder = new TextEncoder()
+  const content = bodyOf()
+  // The answer is given before it is whole: what the rest needs is kept until then.
+  c.env.inBackground(content)
   const stream = new ReadableStream<Uint8Array>({
     async start(controller) {
       const whole = String(await render(c, { ...frame, body: raw(BODY_PLACE) }))
       const [head = '', foot = ''] = whole.split(BODY_PLACE)
       controller.enqueue(encoder.encode(head))
-      const { body, data } = await bodyOf()
+      const { body, data } = await content
       const block = data === undefined ? '' : jsonBlock(data)
       controller.enqueue(encoder.encode(`${await body}${block}${foot}`))
       controller.close()

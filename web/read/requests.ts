@@ -78,12 +78,14 @@ async function readRows(sql: Sql, span: Span, process: string | undefined): Prom
 }
 
 function totalsOf(rows: readonly Row[]): Totals {
-  const service = emptyHistogram()
+  const [service = emptyHistogram(), ...others] = rows.map((row) =>
+    fromSparse(histogramFromText(row.service)),
+  )
+  for (const other of others) merge(service, other)
   const status: Record<string, number> = {}
   let [requests, ok] = [0, 0]
   for (const row of rows) {
     requests += row.requests
-    merge(service, fromSparse(histogramFromText(row.service)))
     for (const [code, n] of Object.entries(row.status)) {
       status[code] = (status[code] ?? 0) + n
       if (Number(code) < 500) ok += n
