@@ -316,8 +316,15 @@ suite('in Chromium', () => {
     await page.click('text=Switch on')
     await page.waitForURL(`${server.url}/alerts`)
     expect(await page.textContent('main')).toContain('shop throughput >= 1 over 5m')
-    await page.click('text=Mute')
+    await page.click('text="Mute 1 h"')
     await page.waitForSelector('text=Unmute')
+    expect(await page.textContent('main')).toMatch(/muted until \d{4}-\d\d-\d\d \d\d:\d\d UTC/)
+    await page.click('text=Unmute')
+    await page.click('text="Mute"')
+    await page.waitForSelector('text=Unmute')
+    await page.click('.sure summary')
+    await page.click('text="Yes, delete"')
+    await page.waitForFunction(() => !document.body.textContent?.includes('shop throughput'))
   })
 
   test('on a phone nothing is wider than the screen', async () => {

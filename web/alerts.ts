@@ -18,7 +18,9 @@ const FORM_BYTES_MAX = 65_536
 /** Below what a request may take. */
 const TRIAL_MS_MAX = 12_000
 
-const DO = ['mute', 'unmute', 'enable', 'disable', 'delete'] as const
+const DO = ['mute', 'mute-hour', 'unmute', 'enable', 'disable', 'delete'] as const
+
+const HOUR_MS = 3_600_000
 
 export function alertRoutes(render: Render): Hono<Env> {
   const app = new Hono<Env>()
@@ -76,7 +78,7 @@ export function alertRoutes(render: Render): Hono<Env> {
       const rule = await findRule(transaction, id)
       if (rule === undefined) return
       if (what === 'delete') await deleteRule(transaction, id)
-      else await saveRule(transaction, { ...rule, ...CHANGES[what] })
+      else await saveRule(transaction, { ...rule, ...changeOf(what) })
     })
     return c.redirect('/alerts', 303)
   })
@@ -94,11 +96,17 @@ export function alertRoutes(render: Render): Hono<Env> {
   return app
 }
 
-const CHANGES: Record<Exclude<(typeof DO)[number], 'delete'>, Partial<Rule>> = {
-  mute: { mutedUntil: 'forever' },
-  unmute: { mutedUntil: null },
-  enable: { enabled: true },
-  disable: { enabled: false },
+function changeOf(what: Exclude<(typeof DO)[number], 'delete'>): Partial<Rule> {
+  switch (what) {
+    case 'mute':
+      return { mutedUntil: 'forever' }
+    case 'mute-hour':
+      return { mutedUntil: new Date(Date.now() + HOUR_MS).toISOString() }
+    case 'unmute':
+      return { mutedUntil: null }
+    default:
+      return { enabled: what === 'enable' }
+  }
 }
 
 /** The rule as the viewer may know it: of their apps, and without where it is sent. */

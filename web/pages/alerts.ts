@@ -101,7 +101,8 @@ function stateOf(rule: Rule, nowMs: number): Html | string {
 function acts(rule: Rule, nowMs: number): Html {
   const act = (what: string, words: string): Html =>
     html`<form method="post" action="/alerts/rules/${encodeURIComponent(rule.id)}/${what}"><button type="submit" class="quiet" aria-label="${words} ${rule.id}">${words}</button></form>`
-  return html`${isMuted(rule, nowMs) ? act('unmute', 'Unmute') : act('mute', 'Mute')}${rule.enabled ? act('disable', 'Switch off') : act('enable', 'Switch on')}${act('delete', 'Delete')}`
+  const mute = html`${act('mute-hour', 'Mute 1 h')}${act('mute', 'Mute')}`
+  return html`${isMuted(rule, nowMs) ? act('unmute', 'Unmute') : mute}${rule.enabled ? act('disable', 'Switch off') : act('enable', 'Switch on')}<details class="sure"><summary aria-label="Delete ${rule.id}">Delete</summary>${act('delete', 'Yes, delete')}</details>`
 }
 
 export const time = (at: Date): Html =>

@@ -50,10 +50,17 @@ export function appsPage(list: AppList, query: AppsQuery, only: string | undefin
     <tbody>${list.apps.map((app) => row(app, list.nowMs))}</tbody>
   </table>
   </div>
-  ${list.total === 0 ? html`<p class="muted">No app has “${query.search}” in its name.</p>` : ''}
+  ${list.total === 0 ? html`<p class="muted">${nothing(query)}</p>` : ''}
   ${pages === 1 ? '' : pager(query, pages)}
 </section>`,
   }
+}
+
+/** Why there is no row. */
+function nothing({ search, page }: AppsQuery): Html | string {
+  return page === 1
+    ? `No app has “${search}” in its name.`
+    : html`There is no page ${page}. <a href="/">The first one</a>.`
 }
 
 /** Of when the figures are; and the order, where that is of another minute. */
