@@ -68,16 +68,19 @@ async function writeResults(
       select from shelf.check_progress
       where partition = ${partition} and next_offset = ${next} for update skip locked`
     if (row === undefined) return false
+    let decidedUntil: string | undefined
     for (const record of found) {
       const result = parseCheckRecord(record)
+      if (result?.kind === 'checkpoint') decidedUntil = result.until
       // What stands still is no news.
-      if (result?.kind === 'change' || result?.kind === 'reminder') {
+      else if (result?.kind === 'change' || result?.kind === 'reminder') {
         await write(transaction, result)
       }
     }
     await transaction`
       update shelf.check_progress
-      set next_offset = ${(found.at(-1)?.offset ?? next) + 1}, updated_at = now()
+      set next_offset = ${(found.at(-1)?.offset ?? next) + 1}, updated_at = now(),
+        decided_until = greatest(decided_until, ${decidedUntil ?? null})
       where partition = ${partition}`
     return true
   })

@@ -28,9 +28,6 @@ export const GRACE_MS = 5000
  */
 export const GAP_MS = 150_000
 
-/** Who starts anew looks at no more than so much again. */
-const CHECKPOINT_MS = 10 * MINUTE_MS
-
 const DAY_MS = 24 * 60 * MINUTE_MS
 
 interface CheckerOptions {
@@ -145,8 +142,8 @@ export class PartitionChecker {
       .filter(({ key }) => !this.tail.has(key))
       // Whoever decides writes the same in the same order.
       .sort((a, b) => compareText(a.key, b.key))
-    if (untilMs % CHECKPOINT_MS === 0) records.push(checkpointOf(moment, this.partitions))
-    return records
+    // Who starts anew begins there, and people see that somebody is awake.
+    return [...records, checkpointOf(moment, this.partitions)]
   }
 
   /** Where the log says what was decided, it is so. */

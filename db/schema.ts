@@ -445,4 +445,5 @@ export const checkProgress = shelf.table('check_progress', {
   partition: integer().primaryKey(),
   nextOffset: total('next_offset'),
   updatedAt: time('updated_at').notNull().defaultNow(),
+  decidedUntil: time('decided_until'),
 })

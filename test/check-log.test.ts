@@ -315,6 +315,9 @@ test('while PostgreSQL is down for ten minutes check decides on, also after a re
     },
   ])
   expect((await sql`select from shelf.check_results`).length).toBe(5)
+  const [last] = await sql<{ until: Date }[]>`
+    select max(decided_until) as until from shelf.check_progress`
+  expect(last?.until.getTime()).toBeGreaterThanOrEqual(at(31))
   stop.abort()
   await rows
   await sql.end()

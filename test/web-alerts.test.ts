@@ -61,6 +61,21 @@ const post = async (path: string, who: Who, form: Record<string, string>, more =
 const stored = async (id: string) => (await listRules(database.sql)).find((rule) => rule.id === id)
 
 describe('alerts', () => {
+  test('say up to when rules were checked, and when that stands still', async () => {
+    const open = async () => /<p id="open".*?<\/p>/s.exec((await get('/alerts', 'all')).text)?.[0]
+    expect(await open()).toContain('No rule was checked yet.')
+    const now = new Date()
+    const early = new Date(now.getTime() - 3_600_000)
+    const words = (at: Date) => `${at.toISOString().slice(0, 16).replace('T', ' ')} UTC</time>`
+    await database.sql`
+      insert into shelf.check_progress (partition, decided_until) values (0, ${now}), (1, null)`
+    expect(await open()).toContain(`${words(now)}.</span>`)
+    await database.sql`
+      update shelf.check_progress set decided_until = ${early} where partition = 1`
+    expect(await open()).toContain(`${words(early)}, nothing since: is the worker up?`)
+    await database.sql`delete from shelf.check_progress`
+  })
+
   test('are those of the apps that one may see, with their rules, but not where these are sent', async () => {
     const all = (await get('/alerts', 'all')).text
     for (const words of [

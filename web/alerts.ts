@@ -8,7 +8,7 @@ import type { Env } from './context.ts'
 import { alertsPage } from './pages/alerts.ts'
 import { problemPage, type Render } from './pages/layout.ts'
 import { type RuleState, rulePage } from './pages/rule.ts'
-import { readIncidents } from './read/incidents.ts'
+import { readDecidedUntil, readIncidents } from './read/incidents.ts'
 import { type Fields, fieldsOf, formSchema, isEdit, ruleOf } from './rule-form.ts'
 import { DAYS, tryOn } from './rule-trial.ts'
 import { isOwnForm } from './security.ts'
@@ -28,8 +28,12 @@ export function alertRoutes(render: Render): Hono<Env> {
   app.get('/alerts', async (c) => {
     const { sql } = c.env
     const viewer = c.get('viewer')
-    const [incidents, rules] = await Promise.all([readIncidents(sql, viewer), listRules(sql)])
-    const state = { mayEdit: viewer.apps === null, nowMs: Date.now() }
+    const [incidents, rules, decidedUntil] = await Promise.all([
+      readIncidents(sql, viewer),
+      listRules(sql),
+      readDecidedUntil(sql),
+    ])
+    const state = { mayEdit: viewer.apps === null, nowMs: Date.now(), decidedUntil }
     const seen = rules.flatMap((rule) => seenBy(viewer, rule) ?? [])
     return c.html(render(c, alertsPage(incidents, seen, state)))
   })

@@ -7,9 +7,14 @@ import type { Incident } from '../read/incidents.ts'
 import { age, bytes, count, ms, percent } from './format.ts'
 import type { Html, Page } from './layout.ts'
 
+/** A window is decided some seconds after its end, and each minute one ends. */
+const DECIDED_MS_MAX = 4 * 60_000
+
 interface State {
   mayEdit: boolean
   nowMs: number
+  /** Up to when windows are decided; null: none ever was. */
+  decidedUntil: Date | null
 }
 
 export function alertsPage(incidents: Incident[], rules: Rule[], state: State): Page {
@@ -21,7 +26,7 @@ export function alertsPage(incidents: Incident[], rules: Rule[], state: State): 
     body: html`
 <div class="bar">
   <h1>Alerts</h1>
-  <p id="open" class="${open.length > 0 ? 'bad' : 'muted'}">${open.length === 0 ? 'Nothing fires.' : html`${count(open.length)} open`}</p>
+  <p id="open" class="${open.length > 0 ? 'bad' : 'muted'}">${open.length === 0 ? 'Nothing fires.' : html`${count(open.length)} open`}${rules.length === 0 ? '' : decided(state)}</p>
   <span class="grow"></span>
   <a class="tool" href="/alerts/rule">${state.mayEdit ? 'New rule' : 'Try a rule'}</a>
 </div>
@@ -35,6 +40,15 @@ ${incidents.length === 0 ? html`<p class="muted">None so far.</p>` : incidentTab
 ${rules.length === 0 ? html`<p class="muted">None. <code>shelf rule add</code> makes one, and so does <a href="/alerts/rule">the form</a>.</p>` : ruleTable(rules, state)}
 </section>`,
   }
+}
+
+/** Calm, and nobody at work, look alike else. */
+function decided({ decidedUntil, nowMs }: State): Html {
+  if (decidedUntil === null) return html` <span class="warn">No rule was checked yet.</span>`
+  const isLate = nowMs - decidedUntil.getTime() > DECIDED_MS_MAX
+  const until = html`Checked until ${time(decidedUntil)}`
+  if (!isLate) return html` <span class="muted">${until}.</span>`
+  return html` <span class="warn">${until}, nothing since: is the worker up?</span>`
 }
 
 function incidentTable(incidents: Incident[], rules: Rule[], { nowMs }: State): Html {

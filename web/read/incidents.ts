@@ -30,6 +30,16 @@ export interface Incident {
   muted: string | null
 }
 
+/**
+ * Up to when all windows of all apps are decided, by the time of the events; null where check has
+ * never run. Partitions of which nothing was decided yet are left out.
+ */
+export async function readDecidedUntil(sql: Sql): Promise<Date | null> {
+  const [row] = await sql<{ until: Date | null }[]>`
+    select min(decided_until) as until from shelf.check_progress`
+  return row?.until ?? null
+}
+
 /** Of the apps that a viewer may see: those that are open, then the newest; at most 200. */
 export async function readIncidents(sql: Sql, { apps }: Viewer): Promise<Incident[]> {
   return await sql<Incident[]>`
