@@ -71,7 +71,19 @@ export class ByteWriter {
   /** @throws RangeError for a text that could not be read back */
   string(text: string): void {
     checkText(text)
-    this.raw(encoder.encode(text), true)
+    const start = this.length
+    // Names are short and ASCII: to call the runtime's encoder takes longer than to write them.
+    this.varint(text.length)
+    const at = this.grow(text.length)
+    for (let i = 0; i < text.length; i++) {
+      const code = text.charCodeAt(i)
+      if (code > 0x7f) {
+        this.length = start
+        this.raw(encoder.encode(text), true)
+        return
+      }
+      this.bytes[at + i] = code
+    }
   }
 
   /** Bytes as they are, with their count before them if `counted`. */

@@ -48,13 +48,25 @@ class Names {
 /** Rows that there is room for at first: Logplex sends about 100 messages a request. */
 const ROWS_AT_FIRST = 128
 
+/** More room than this is not kept for the next body. */
+const ROWS_KEPT_MAX = 1024
+
+/** Room of a body before: to make it anew for each took a sixth of the time of 100 lines. */
+let spare: RequestColumns | undefined
+
 export class RequestRows {
   /** How many requests there are. */
   length = 0
   private readonly line = emptyRouterLine()
   private readonly processes = new Names()
   private readonly codes = new Names()
-  private columns = requestColumns(ROWS_AT_FIRST)
+  private columns: RequestColumns
+
+  constructor() {
+    this.columns = spare ?? requestColumns(ROWS_AT_FIRST)
+    // Nobody else writes there until it is given back.
+    spare = undefined
+  }
 
   /** Requests whose process type went to `other`. */
   get overLimit(): number {
@@ -84,16 +96,18 @@ export class RequestRows {
     return true
   }
 
+  /** The columns, as arrays of their own. Nothing is to be added behind. */
   finish(): RequestColumns {
     const { columns, length } = this
+    if (columns.timeMs.length <= ROWS_KEPT_MAX) spare = columns
     return {
-      timeMs: columns.timeMs.subarray(0, length),
-      serviceMs: columns.serviceMs.subarray(0, length),
-      connectMs: columns.connectMs.subarray(0, length),
-      status: columns.status.subarray(0, length),
-      bytes: columns.bytes.subarray(0, length),
-      process: columns.process.subarray(0, length),
-      code: columns.code.subarray(0, length),
+      timeMs: columns.timeMs.slice(0, length),
+      serviceMs: columns.serviceMs.slice(0, length),
+      connectMs: columns.connectMs.slice(0, length),
+      status: columns.status.slice(0, length),
+      bytes: columns.bytes.slice(0, length),
+      process: columns.process.slice(0, length),
+      code: columns.code.slice(0, length),
       processes: this.processes.list,
       codes: this.codes.list,
     }
