@@ -3,12 +3,12 @@ import { ABSENT } from './burst.ts'
 import { byteAt } from './bytes.ts'
 
 /** Longest number read. 9 digits of ms are 11 days, where the router gives up after 30 s. */
-const MS_DIGITS_MAX = 9
+export const MS_DIGITS_MAX = 9
 
 /** 14 digits of bytes are 100 TB; both keep to the burst's 2^48. */
-const BYTES_DIGITS_MAX = 14
+export const BYTES_DIGITS_MAX = 14
 
-const STATUS_DIGITS_MAX = 3
+export const STATUS_DIGITS_MAX = 3
 
 /** What a value that is there but can't be read becomes. */
 export const UNREADABLE = -2

@@ -2,93 +2,148 @@
  * The router's own figures, where they end its line in the order it writes them, as they mostly do:
  * ` dyno=… connect=… service=… status=… bytes=…`.
  */
-import { byteAt } from './bytes.ts'
-import { processEnd, readBytes, readMs, readStatus } from './router-figures.ts'
+import { eightOf, fourOf, isSame } from './ascii.ts'
+import { ABSENT } from './burst.ts'
+import { BYTES_DIGITS_MAX, MS_DIGITS_MAX, processEnd, STATUS_DIGITS_MAX } from './router-figures.ts'
 import type { RouterLine } from './router-line.ts'
 
+const ZERO = 0x30
 const SPACE = 0x20
 const QUOTE = 0x22
 const EQUALS = 0x3d
+const M = 0x6d
+const S = 0x73
 
-/** The ends of their keys: ` dyno=` without its space and `=`, and so on. */
-const DYNO = asNumber('dyno')
-const [CONNECT_START, CONNECT] = [asNumber(' con'), asNumber('nect')]
-const [SERVICE_START, SERVICE] = [asNumber(' ser'), asNumber('vice')]
-const [STATUS_START, STATUS] = [asNumber(' sta'), asNumber('atus')]
-const [BYTES_START, BYTES] = [asNumber(' byt'), asNumber('ytes')]
+/** Keys, told by two overlapping halves or a byte and eight. */
+const [DYNO_START, DYNO_END] = [fourOf(' dyn'), fourOf('yno=')]
+const [BYTES_START, BYTES_END] = [fourOf(' byt'), fourOf('tes=')]
+const CONNECT = eightOf('connect=')
+const SERVICE = eightOf('service=')
+const STATUS = eightOf(' status=')
 
-/**
- * Reads them from the end of the line backwards, so that what lies before them, three quarters of
- * the line, need not be looked at: no quoted value reaches into words that hold no quote.
- * @returns false where they do not stand so
- */
-export function readTail(body: Uint8Array, start: number, end: number, line: RouterLine): boolean {
-  const bytesEnd = figuresEnd(body, start, end)
-  if (bytesEnd < 0) return false
-  const bytes = valueStart(body, start, bytesEnd)
-  const statusEnd = bytes - ' bytes='.length
-  const status = valueStart(body, start, statusEnd)
-  const serviceEnd = status - ' status='.length
-  const service = valueStart(body, start, serviceEnd)
-  const connectEnd = service - ' service='.length
-  const connect = valueStart(body, start, connectEnd)
-  const dynoEnd = connect - ' connect='.length
-  const dyno = valueStart(body, start, dynoEnd)
-  const isUsual =
-    dyno - ' dyno='.length >= start &&
-    fourBytes(body, status - 5) === STATUS &&
-    fourBytes(body, status - 8) === STATUS_START &&
-    fourBytes(body, service - 5) === SERVICE &&
-    fourBytes(body, service - 9) === SERVICE_START &&
-    fourBytes(body, connect - 5) === CONNECT &&
-    fourBytes(body, connect - 9) === CONNECT_START &&
-    fourBytes(body, dyno - 5) === DYNO &&
-    body[dyno - 6] === SPACE
-  if (!isUsual) return false
-  line.bytes = readBytes(body, bytes, bytesEnd)
-  line.status = readStatus(body, status, statusEnd)
-  line.serviceMs = readMs(body, service, serviceEnd)
-  line.connectMs = readMs(body, connect, connectEnd)
-  line.processStart = dyno
-  line.processEnd = processEnd(body, dyno, dynoEnd)
-  return true
-}
+/** The ends of keys, before their `=`. */
+const FIGURE_ENDS = ['dyno', 'nect', 'vice', 'atus', 'ytes'].map(fourOf)
 
-/** Where the value of ` bytes=` ends, if no other figure and no quote follows on it; or -1. */
-function figuresEnd(body: Uint8Array, start: number, end: number): number {
-  let wordEnd = end
-  for (let at = end - 1; at > start; at--) {
-    const byte = byteAt(body, at)
-    if (byte > EQUALS) continue
-    if (byte === SPACE) {
-      wordEnd = at
-    } else if (byte === QUOTE) {
-      return -1
-    } else if (byte === EQUALS) {
-      const key = fourBytes(body, at - 4)
-      if (key === BYTES && fourBytes(body, at - 6) === BYTES_START) return wordEnd
-      if (key === DYNO || key === CONNECT || key === SERVICE || key === STATUS) return -1
+/** For the lines of one body. */
+export class RouterTail {
+  /**
+   * What stood behind the figures of a line before, ` protocol=https`: a space first, no quote, and
+   * no figure. -1 before there was one.
+   */
+  private endingLength = -1
+  private endingStart = 0
+  /** What `digits` read. */
+  private value = ABSENT
+
+  constructor(
+    private readonly body: Uint8Array,
+    private readonly view: DataView,
+  ) {}
+
+  /**
+   * Reads them from the end of the line backwards, so that what lies before them, three quarters of
+   * the line, need not be looked at: no quoted value reaches into words that hold no quote.
+   * @returns false where they do not stand so, or one of them is not as the router writes it
+   */
+  read(start: number, end: number, line: RouterLine): boolean {
+    const known = end - this.endingLength
+    if (
+      this.endingLength >= 0 &&
+      known > start &&
+      isSame(this.view, known, this.endingStart, this.endingLength) &&
+      this.readFigures(start, known, line)
+    ) {
+      return true
     }
+    const figuresEnd = this.figuresEnd(start, end)
+    if (figuresEnd < 0) return false
+    this.endingStart = figuresEnd
+    this.endingLength = end - figuresEnd
+    return this.readFigures(start, figuresEnd, line)
   }
-  return -1
+
+  /** Each key is looked for where it has to stand: nothing before `start` is looked at. */
+  private readFigures(start: number, end: number, line: RouterLine): boolean {
+    const { body, view } = this
+    let at = this.digits(start, end, BYTES_DIGITS_MAX) - ' bytes='.length
+    if (at < start || view.getInt32(at) !== BYTES_START) return false
+    if (view.getInt32(at + 3) !== BYTES_END) return false
+    line.bytes = this.value
+
+    at = this.digits(start, at, STATUS_DIGITS_MAX) - ' status='.length
+    if (at < start || view.getFloat64(at) !== STATUS) return false
+    line.status = this.value
+
+    at = this.duration(start, at) - ' service='.length
+    if (at < start || view.getFloat64(at + 1) !== SERVICE) return false
+    if (view.getUint8(at) !== SPACE) return false
+    line.serviceMs = this.value
+
+    at = this.duration(start, at) - ' connect='.length
+    if (at < start || view.getFloat64(at + 1) !== CONNECT) return false
+    if (view.getUint8(at) !== SPACE) return false
+    line.connectMs = this.value
+
+    const dyno = valueStart(view, start, at)
+    if (dyno - ' dyno='.length < start) return false
+    if (view.getInt32(dyno - 6) !== DYNO_START || view.getInt32(dyno - 4) !== DYNO_END) return false
+    line.processStart = dyno
+    line.processEnd = processEnd(body, dyno, at)
+    return true
+  }
+
+  /** Reads `18ms` or `18`, as `digits` does; `ms` alone is left where it is. */
+  private duration(start: number, end: number): number {
+    const { view } = this
+    const hasUnit = end - 2 > start && view.getUint8(end - 1) === S && view.getUint8(end - 2) === M
+    const digitsEnd = hasUnit ? end - 2 : end
+    const at = this.digits(start, digitsEnd, MS_DIGITS_MAX)
+    return hasUnit && at === digitsEnd ? end : at
+  }
+
+  /** Reads the digits that end at `end`, `most` of them: ABSENT where there are none. @returns their start */
+  private digits(start: number, end: number, most: number): number {
+    const { view } = this
+    const least = Math.max(start, end - most)
+    let value = 0
+    let scale = 1
+    let at = end
+    for (; at > least; at--) {
+      const digit = view.getUint8(at - 1) - ZERO
+      if (digit < 0 || digit > 9) break
+      value += digit * scale
+      scale *= 10
+    }
+    this.value = at === end ? ABSENT : value
+    return at
+  }
+
+  /** Where the value of ` bytes=` ends, if no other figure and no quote follows on it; or -1. */
+  private figuresEnd(start: number, end: number): number {
+    const { view } = this
+    let wordEnd = end
+    for (let at = end - 1; at - 6 >= start; at--) {
+      const byte = view.getUint8(at)
+      if (byte > EQUALS) continue
+      if (byte === SPACE) wordEnd = at
+      else if (byte === QUOTE) return -1
+      else if (byte === EQUALS) {
+        const isBytes = view.getInt32(at - 6) === BYTES_START && view.getInt32(at - 3) === BYTES_END
+        if (isBytes) return wordEnd
+        if (FIGURE_ENDS.includes(view.getInt32(at - 4))) return -1
+      }
+    }
+    return -1
+  }
 }
 
 /** Behind the last `=` before `end`, or -1 where a blank or a quote lies between, or there is none. */
-function valueStart(body: Uint8Array, start: number, end: number): number {
+function valueStart(view: DataView, start: number, end: number): number {
   let at = end
-  while (at > start && byteAt(body, at - 1) > QUOTE && body[at - 1] !== EQUALS) at--
-  return at > start && body[at - 1] === EQUALS ? at : -1
-}
-
-function fourBytes(body: Uint8Array, at: number): number {
-  return (
-    (byteAt(body, at) << 24) |
-    (byteAt(body, at + 1) << 16) |
-    (byteAt(body, at + 2) << 8) |
-    byteAt(body, at + 3)
-  )
-}
-
-function asNumber(text: string): number {
-  return fourBytes(new TextEncoder().encode(text), 0)
+  for (; at > start; at--) {
+    const byte = view.getUint8(at - 1)
+    if (byte === EQUALS) return at
+    if (byte <= QUOTE) return -1
+  }
+  return -1
 }

@@ -9,7 +9,7 @@ const EQUALS = 0x3d
 const QUOTE = 0x22
 
 /** Sets what a line may say; absent where it doesn't. */
-export function clear(line: RouterLine): void {
+function clear(line: RouterLine): void {
   line.serviceMs = line.connectMs = line.status = line.bytes = ABSENT
   line.processStart = line.processEnd = line.codeStart = line.codeEnd = 0
 }

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'bun:test'
 import fc from 'fast-check'
 import { ABSENT, type Burst, decodeBurst, encodeBurst, requestColumns } from '../core/burst.ts'
-import { emptyRouterLine, parseRouterLine } from '../core/router-line.ts'
+import { RouterLines } from '../core/router-line.ts'
 import { emptySignals } from '../core/signals.ts'
 import { TIME_MS_MAX } from '../core/time.ts'
 import { arbitraryBurst } from './arbitraries.ts'
@@ -104,14 +104,14 @@ describe('size', () => {
   /** The real lines as bursts of 100, the way the edge makes them. */
   function* routerBursts(): Generator<Burst> {
     const lines = routerLog.text.trimEnd().split('\n')
-    const line = emptyRouterLine()
     for (let from = 0; from < lines.length; from += LINES) {
       const slice = lines.slice(from, from + LINES)
       const requests = requestColumns(slice.length)
       slice.forEach((text, i) => {
         const bytes = new TextEncoder().encode(text)
-        if (!parseRouterLine(bytes, text.indexOf(': ') + 2, bytes.length, line))
-          throw new Error(text)
+        const read = new RouterLines(bytes)
+        if (!read.read(text.indexOf(': ') + 2, bytes.length)) throw new Error(text)
+        const { line } = read
         const { processStart, processEnd } = line
         const process = text.slice(processStart, processEnd)
         if (!requests.processes.includes(process)) requests.processes.push(process)

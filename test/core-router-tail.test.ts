@@ -1,13 +1,9 @@
 /** Most router lines are read by a shorter way than word by word: it must not show. */
 import { describe, expect, test } from 'bun:test'
 import fc from 'fast-check'
-import {
-  emptyRouterLine,
-  isReadable,
-  parseRouterLine,
-  type RouterLine,
-} from '../core/router-line.ts'
-import { readTail } from '../core/router-tail.ts'
+import { viewOf } from '../core/ascii.ts'
+import { emptyRouterLine, isReadable, type RouterLine, RouterLines } from '../core/router-line.ts'
+import { RouterTail } from '../core/router-tail.ts'
 import { readWords } from '../core/router-words.ts'
 import { sharedData, testOn } from './data.ts'
 import { bytesOf } from './frames.ts'
@@ -56,22 +52,27 @@ const damaged = fc
     return text.slice(0, at) + byte + text.slice(at + gone)
   })
 
-/** What is read of the line by either way; the words behind it are not its. */
-function read(text: string): { fast: RouterLine | false; slow: RouterLine | false } {
-  const body = bytesOf(`<158>1 - host heroku router - ${text} status=999`)
-  const [start, end] = [body.length - text.length - 11, body.length - 11]
-  const fast = emptyRouterLine()
+/** What is read of the line by either way, behind another line; the words behind it are not its. */
+function read(
+  before: string,
+  text: string,
+): { fast: RouterLine | false; slow: RouterLine | false } {
+  const body = bytesOf(`${before} status=999 <158>1 - host heroku router - ${text} status=999`)
+  const beforeEnd = bytesOf(before).length
+  const [start, end] = [body.length - bytesOf(text).length - 11, body.length - 11]
+  const lines = new RouterLines(body)
   const slow = emptyRouterLine()
-  const isFast = parseRouterLine(body, start, end, fast)
+  lines.read(0, beforeEnd)
+  const isFast = lines.read(start, end)
   const isSlow = readWords(body, start, end, slow) && isReadable(body, slow)
-  return { fast: isFast && fast, slow: isSlow && slow }
+  return { fast: isFast && lines.line, slow: isSlow && slow }
 }
 
 describe('a line is read the same way as word by word', () => {
   test('whatever stands where', () => {
     fc.assert(
-      fc.property(fc.oneof(line, damaged), (text) => {
-        const { fast, slow } = read(text)
+      fc.property(fc.oneof(line, damaged), fc.oneof(line, damaged), (before, text) => {
+        const { fast, slow } = read(before, text)
         expect(fast).toEqual(slow)
       }),
       { numRuns: 10_000 },
@@ -80,10 +81,11 @@ describe('a line is read the same way as word by word', () => {
 
   testOn([routerLog], 'in real lines, and they go the shorter way', () => {
     for (const row of routerLog.text.trimEnd().split('\n')) {
-      const { fast, slow } = read(row.slice(row.indexOf(': ') + 2))
+      const { fast, slow } = read(row, row.slice(row.indexOf(': ') + 2))
       expect(fast).toEqual(slow)
       const bytes = bytesOf(row)
-      expect(readTail(bytes, 0, bytes.length, emptyRouterLine())).toBe(true)
+      const tail = new RouterTail(bytes, viewOf(bytes))
+      expect(tail.read(0, bytes.length, emptyRouterLine())).toBe(true)
     }
   })
 })

@@ -1,5 +1,5 @@
 /** Router lines for the tests of core/: what of them is read. */
-import { emptyRouterLine, parseRouterLine } from '../core/router-line.ts'
+import { RouterLines } from '../core/router-line.ts'
 import { bytesOf } from './frames.ts'
 
 /** What a line says; what it does not say is not there. */
@@ -12,13 +12,15 @@ export interface RouterRequest {
   code?: string
 }
 
-/** One record for all lines, as in the edge: nothing of a line may be left for the next. */
-const line = emptyRouterLine()
-
 export function read(text: string): RouterRequest | false {
-  const body = bytesOf(`status=999 ${text} status=999`)
-  const start = 'status=999 '.length
-  if (!parseRouterLine(body, start, start + text.length, line)) return false
+  const before = `at=error code=H99 ${FIGURES} protocol=https`
+  const body = bytesOf(`${before} status=999 ${text} status=999`)
+  const lines = new RouterLines(body)
+  // As in a body: nothing of a line may be left for the next.
+  if (!lines.read(0, before.length)) throw new Error('no line before')
+  const start = before.length + ' status=999 '.length
+  if (!lines.read(start, start + text.length)) return false
+  const { line } = lines
   const process = body.subarray(line.processStart, line.processEnd)
   const code = body.subarray(line.codeStart, line.codeEnd)
   const numbers = {

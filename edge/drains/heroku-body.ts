@@ -1,4 +1,5 @@
 /** A Logplex body while it is read: each message goes where it belongs, and into the ledger. */
+import { viewOf } from '../../core/ascii.ts'
 import {
   addTo,
   count,
@@ -34,7 +35,7 @@ const decoder = new TextDecoder()
 
 export class HerokuBody {
   readonly ledger: Ledger = new Map()
-  readonly requests = new RequestRows()
+  readonly requests: RequestRows
   readonly signals = new SignalRows()
   private readonly output: OutputLines
   private readonly outputHead: Head
@@ -45,9 +46,11 @@ export class HerokuBody {
     private readonly body: Uint8Array,
     private readonly receivedAtMs: number,
   ) {
+    const view = viewOf(body)
+    this.requests = new RequestRows(body, view)
     this.output = new OutputLines(body)
-    this.outputHead = new Head(body)
-    this.requestHead = new Head(body)
+    this.outputHead = new Head(body, view)
+    this.requestHead = new Head(body, view)
   }
 
   /** Takes a frame: whatever it holds, it is accounted for. */
@@ -58,13 +61,11 @@ export class HerokuBody {
   /** Takes a router's line that begins as the last one; false for any other. */
   private takeRequest(start: number, end: number): boolean {
     const { requestHead: head, requests } = this
-    const ms = head.msOf(start, end)
-    if (ms < 0) return false
+    const timeMs = head.timeOf(start, end)
+    if (timeMs < 0) return false
     const textStart = start + head.length
     const overLimit = requests.overLimit
-    if (
-      !requests.add(this.body, textStart, endOfText(this.body, textStart, end), head.minuteMs + ms)
-    ) {
+    if (!requests.add(textStart, endOfText(this.body, textStart, end), timeMs)) {
       this.malformed(1)
       return true
     }
@@ -77,7 +78,7 @@ export class HerokuBody {
   /** Takes an app's output that begins as the last one, and says nothing to us; false for any other. */
   private takeOutput(start: number, end: number): boolean {
     const { body, outputHead: head } = this
-    if (head.msOf(start, end) < 0) return false
+    if (head.timeOf(start, end) < 0) return false
     const textStart = dynoTextStart(body, start + head.length, end)
     if (textStart < 0 || !this.output.isSilent(textStart, end)) return false
     addTo(head.counts, 'received', 1)
@@ -150,7 +151,7 @@ export class HerokuBody {
     const { procStart, procEnd, textStart, textEnd } = this.message
     const isProcess = (name: string): boolean => isText(body, procStart, procEnd, name)
     if (isProcess('router')) {
-      return this.requests.add(body, textStart, textEnd, timeMs) ? 'kept' : 'malformed'
+      return this.requests.add(textStart, textEnd, timeMs) ? 'kept' : 'malformed'
     }
     if (isProcess('logplex') || isProcess('log-shuttle')) return this.keepLoss(timeMs, minuteMs)
     if (isProcess('api')) return ledgerCount(signals.addApi(this.text(), timeMs))

@@ -1,7 +1,7 @@
 /** The requests of a body, gathered as columns while it is read. */
 import { ABSENT, type RequestColumns, requestColumns } from '../../core/burst.ts'
 import { isText } from '../../core/message.ts'
-import { emptyRouterLine, parseRouterLine } from '../../core/router-line.ts'
+import { RouterLines } from '../../core/router-line.ts'
 
 /** Where no dyno took a request (H10, H14), it was still meant for this one. */
 const ROUTED_PROCESS = 'web'
@@ -57,12 +57,16 @@ let spare: RequestColumns | undefined
 export class RequestRows {
   /** How many requests there are. */
   length = 0
-  private readonly line = emptyRouterLine()
+  private readonly lines: RouterLines
   private readonly processes = new Names()
   private readonly codes = new Names()
   private columns: RequestColumns
 
-  constructor() {
+  constructor(
+    private readonly body: Uint8Array,
+    view: DataView,
+  ) {
+    this.lines = new RouterLines(body, view)
     this.columns = spare ?? requestColumns(ROWS_AT_FIRST)
     // Nobody else writes there until it is given back.
     spare = undefined
@@ -74,9 +78,10 @@ export class RequestRows {
   }
 
   /** Takes the router's line from `start` to `end`; false where it can't be read. */
-  add(body: Uint8Array, start: number, end: number, timeMs: number): boolean {
-    const { line } = this
-    if (!parseRouterLine(body, start, end, line)) return false
+  add(start: number, end: number, timeMs: number): boolean {
+    const { body, lines } = this
+    const { line } = lines
+    if (!lines.read(start, end)) return false
     if (this.length === this.columns.timeMs.length) this.grow()
     const { columns } = this
     const row = this.length++
