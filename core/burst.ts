@@ -121,7 +121,12 @@ function columnsOf(requests: RequestColumns): Column[] {
 }
 
 /** A column is written as its least value, the width of the rest, and each value less the least. */
-function writeColumn(writer: ByteWriter, [values, leastAllowed, mostAllowed]: Column): void {
+function writeColumn(
+  writer: ByteWriter,
+  values: Float64Array,
+  leastAllowed: number,
+  mostAllowed: number,
+): void {
   let least = Number.POSITIVE_INFINITY
   let most = Number.NEGATIVE_INFINITY
   for (let i = 0; i < values.length; i++) {
@@ -172,6 +177,9 @@ const SECTION_END = 0
 const SECTION_REQUESTS = 1
 const SECTION_SIGNALS = 2
 
+/** Room for all bursts, one at a time: 100 requests take a KB, and no record is above 780. */
+const writer = new ByteWriter(16_384)
+
 /**
  * The burst as the raw topic holds it.
  * @throws RangeError where it holds what could not be read back
@@ -182,7 +190,7 @@ export function encodeBurst(burst: Burst): Uint8Array<ArrayBuffer> {
     throw new RangeError(`a burst has at most ${ROWS_MAX} requests, and a year of four digits`)
   }
   if (!appNameSchema.safeParse(burst.app).success) throw new RangeError('no name of an app')
-  const writer = new ByteWriter(256 + requests.timeMs.length * 16)
+  writer.reset()
   writer.byte(BURST_VERSION)
   writer.raw(hexToBytes(burst.id))
   writer.string(burst.app)
@@ -194,7 +202,9 @@ export function encodeBurst(burst: Burst): Uint8Array<ArrayBuffer> {
     writer.varint(requests.timeMs.length)
     writeStrings(writer, requests.processes)
     writeStrings(writer, requests.codes)
-    for (const column of columnsOf(requests)) writeColumn(writer, column)
+    for (const [values, least, most] of columnsOf(requests)) {
+      writeColumn(writer, values, least, most)
+    }
   }
   if (hasSignals(burst.signals)) {
     writer.byte(SECTION_SIGNALS)
@@ -278,14 +288,15 @@ function writeLedger(writer: ByteWriter, ledger: Ledger, minuteMs: number): void
     if (!isMinute(rowMinuteMs)) throw new RangeError(`a ledger row of ${rowMinuteMs}`)
     writer.signed((rowMinuteMs - minuteMs) / MINUTE_MS)
     let present = 0
+    const values: number[] = []
     LEDGER_COUNTS.forEach((what, i) => {
-      if (counts[what]) present += 2 ** i
+      const by = counts[what]
+      if (!by) return
+      present += 2 ** i
+      values.push(by)
     })
     writer.varint(present)
-    for (const what of LEDGER_COUNTS) {
-      const by = counts[what]
-      if (by) writer.varint(by)
-    }
+    for (const by of values) writer.varint(by)
   }
 }
 

@@ -30,6 +30,11 @@ export class ByteWriter {
     this.bytes = new Uint8Array(capacity)
   }
 
+  /** Begins anew, in the room that there is. */
+  reset(): void {
+    this.length = 0
+  }
+
   /** Makes room for `more` bytes and returns where they start. */
   private grow(more: number): number {
     const start = this.length

@@ -2,6 +2,7 @@
 import { viewOf } from '../../core/ascii.ts'
 import {
   addTo,
+  addUp,
   count,
   type Ledger,
   type LedgerCount,
@@ -69,9 +70,10 @@ export class HerokuBody {
       this.malformed(1)
       return true
     }
-    addTo(head.counts, 'received', 1)
-    addTo(head.counts, 'kept', 1)
-    if (requests.overLimit > overLimit) addTo(head.counts, 'overLimit', 1)
+    const { counts } = head
+    counts.received = addUp(counts.received ?? 0, 1)
+    counts.kept = addUp(counts.kept ?? 0, 1)
+    if (requests.overLimit > overLimit) addTo(counts, 'overLimit', 1)
     return true
   }
 
@@ -81,8 +83,9 @@ export class HerokuBody {
     if (head.timeOf(start, end) < 0) return false
     const textStart = dynoTextStart(body, start + head.length, end)
     if (textStart < 0 || !this.output.isSilent(textStart, end)) return false
-    addTo(head.counts, 'received', 1)
-    addTo(head.counts, 'ignoredOutput', 1)
+    const { counts } = head
+    counts.received = addUp(counts.received ?? 0, 1)
+    counts.ignoredOutput = addUp(counts.ignoredOutput ?? 0, 1)
     return true
   }
 
