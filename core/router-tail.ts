@@ -103,6 +103,20 @@ export class RouterTail {
 
   /** Reads the digits that end at `end`, `most` of them: ABSENT where there are none. @returns their start */
   private digits(start: number, end: number, most: number): number {
+    if (end - 4 < start) return end
+    // Each byte less a 0; those that are above 9 get their highest bit in `others`.
+    const four = this.view.getInt32(end - 4) ^ 0x30_30_30_30
+    const others = ((four + 0x76_76_76_76) | four) & 0x80_80_80_80
+    if (others === 0) return this.manyDigits(start, end, most)
+    const count = (31 - Math.clz32(others & -others)) >> 3
+    const digits = four & ~(-1 << (count * 8))
+    const value = (digits & 0xff) + ((digits >> 8) & 0xff) * 10 + (digits >> 16) * 100
+    this.value = count === 0 ? ABSENT : value
+    return end - count
+  }
+
+  /** The same for four digits and more. */
+  private manyDigits(start: number, end: number, most: number): number {
     const { view } = this
     const least = Math.max(start, end - most)
     let value = 0
@@ -114,7 +128,7 @@ export class RouterTail {
       value += digit * scale
       scale *= 10
     }
-    this.value = at === end ? ABSENT : value
+    this.value = value
     return at
   }
 
