@@ -81,7 +81,7 @@ export class RouterLines {
     const { body, line, view } = this
     line.codeStart = line.codeEnd = 0
     if (end - start < 16) return false
-    if (view.getFloat64(start) === INFO) {
+    if (view.getFloat64(start, true) === INFO) {
       return view.getUint8(start + 8) !== C || !startsWith(body, start + 8, end, 'code=')
     }
     if (!startsWith(body, start, end, 'at=error code=')) return false

@@ -2,7 +2,7 @@
  * The router's own figures, where they end its line in the order it writes them, as they mostly do:
  * ` dyno=… connect=… service=… status=… bytes=…`.
  */
-import { eightOf, fourOf, isSame } from './ascii.ts'
+import { eightOf, fourOf, KnownBytes } from './ascii.ts'
 import { ABSENT } from './burst.ts'
 import { BYTES_DIGITS_MAX, MS_DIGITS_MAX, processEnd, STATUS_DIGITS_MAX } from './router-figures.ts'
 import type { RouterLine } from './router-line.ts'
@@ -28,10 +28,9 @@ const FIGURE_ENDS = ['dyno', 'nect', 'vice', 'atus', 'ytes'].map(fourOf)
 export class RouterTail {
   /**
    * What stood behind the figures of a line before, ` protocol=https`: a space first, no quote, and
-   * no figure. -1 before there was one.
+   * no figure.
    */
-  private endingLength = -1
-  private endingStart = 0
+  private readonly ending = new KnownBytes()
   /** What `digits` read. */
   private value = ABSENT
 
@@ -46,19 +45,14 @@ export class RouterTail {
    * @returns false where they do not stand so, or one of them is not as the router writes it
    */
   read(start: number, end: number, line: RouterLine): boolean {
-    const known = end - this.endingLength
-    if (
-      this.endingLength >= 0 &&
-      known > start &&
-      isSame(this.view, known, this.endingStart, this.endingLength) &&
-      this.readFigures(start, known, line)
-    ) {
+    const { ending, view } = this
+    const known = end - ending.length
+    if (known > start && ending.areAt(view, known) && this.readFigures(start, known, line)) {
       return true
     }
     const figuresEnd = this.figuresEnd(start, end)
     if (figuresEnd < 0) return false
-    this.endingStart = figuresEnd
-    this.endingLength = end - figuresEnd
+    ending.remember(view, figuresEnd, end - figuresEnd)
     return this.readFigures(start, figuresEnd, line)
   }
 
@@ -66,27 +60,28 @@ export class RouterTail {
   private readFigures(start: number, end: number, line: RouterLine): boolean {
     const { body, view } = this
     let at = this.digits(start, end, BYTES_DIGITS_MAX) - ' bytes='.length
-    if (at < start || view.getInt32(at) !== BYTES_START) return false
-    if (view.getInt32(at + 3) !== BYTES_END) return false
+    if (at < start || view.getInt32(at, true) !== BYTES_START) return false
+    if (view.getInt32(at + 3, true) !== BYTES_END) return false
     line.bytes = this.value
 
     at = this.digits(start, at, STATUS_DIGITS_MAX) - ' status='.length
-    if (at < start || view.getFloat64(at) !== STATUS) return false
+    if (at < start || view.getFloat64(at, true) !== STATUS) return false
     line.status = this.value
 
     at = this.duration(start, at) - ' service='.length
-    if (at < start || view.getFloat64(at + 1) !== SERVICE) return false
+    if (at < start || view.getFloat64(at + 1, true) !== SERVICE) return false
     if (view.getUint8(at) !== SPACE) return false
     line.serviceMs = this.value
 
     at = this.duration(start, at) - ' connect='.length
-    if (at < start || view.getFloat64(at + 1) !== CONNECT) return false
+    if (at < start || view.getFloat64(at + 1, true) !== CONNECT) return false
     if (view.getUint8(at) !== SPACE) return false
     line.connectMs = this.value
 
     const dyno = valueStart(view, start, at)
     if (dyno - ' dyno='.length < start) return false
-    if (view.getInt32(dyno - 6) !== DYNO_START || view.getInt32(dyno - 4) !== DYNO_END) return false
+    if (view.getInt32(dyno - 6, true) !== DYNO_START || view.getInt32(dyno - 4, true) !== DYNO_END)
+      return false
     line.processStart = dyno
     line.processEnd = processEnd(body, dyno, at)
     return true
@@ -142,9 +137,10 @@ export class RouterTail {
       if (byte === SPACE) wordEnd = at
       else if (byte === QUOTE) return -1
       else if (byte === EQUALS) {
-        const isBytes = view.getInt32(at - 6) === BYTES_START && view.getInt32(at - 3) === BYTES_END
+        const isBytes =
+          view.getInt32(at - 6, true) === BYTES_START && view.getInt32(at - 3, true) === BYTES_END
         if (isBytes) return wordEnd
-        if (FIGURE_ENDS.includes(view.getInt32(at - 4))) return -1
+        if (FIGURE_ENDS.includes(view.getInt32(at - 4, true))) return -1
       }
     }
     return -1

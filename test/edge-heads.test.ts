@@ -95,6 +95,23 @@ test('so does each line behind the output whose head it may seem to have', async
   )
 })
 
+test('so does each behind a request, in whatever minute', async () => {
+  const request = (stamp: string): string =>
+    `<190>1 2026-11-23T${stamp}.123456+00:00 host heroku router - at=info status=200 dyno=web.1\n`
+  const behind = parts.map((words) => {
+    const { priority, minute, second, offset, host, dash, text, end } = words
+    const figures = `${text} dyno=web.1 connect=1ms service=2ms status=200 bytes=3`
+    return `${priority} ${minute}${second}${offset} ${host} heroku router${dash}${figures}${end}`
+  })
+  const lines = fc.array(fc.oneof(behind, line), { minLength: 1, maxLength: 6 })
+  await fc.assert(
+    fc.asyncProperty(lines, async (some) => {
+      await expectSameTogether([request('08:30:07'), ...some, request('08:29:59'), ...some])
+    }),
+    { numRuns: 2000 },
+  )
+})
+
 test('output before the limit of the future does not lend it to output behind', async () => {
   const at = (stamp: string): string =>
     `<190>1 2026-11-23T${stamp}.000000+00:00 host app web.1 - x\n`

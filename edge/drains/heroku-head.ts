@@ -2,7 +2,7 @@
  * Most messages of a drain begin as the one of their kind before them: the same hour, host and
  * source. They are told by comparing bytes, in a third of the time that reading them takes.
  */
-import { isSame } from '../../core/ascii.ts'
+import { KnownBytes } from '../../core/ascii.ts'
 import { type LedgerCounts, MINUTE_MS, minuteOf } from '../../core/ledger.ts'
 import type { Message } from '../../core/message.ts'
 
@@ -24,10 +24,12 @@ export class Head {
   counts: LedgerCounts = {}
   /** Bytes from the message's start that are compared, but for the minute and what follows on it. */
   length = 0
-  /** Where the message begins whose head is known; -1 where none is. */
-  private start = -1
-  /** How far from there its timestamp lies. */
+  private isKnown = false
+  /** How far from the start its timestamp lies. */
   private timeAt = 0
+  /** What stands before the minute, and behind the second's fraction. */
+  private readonly before = new KnownBytes()
+  private readonly behind = new KnownBytes()
   /** The time of its minute 0, Unix ms. */
   private hourMs = 0
   /** What is counted in the minutes of that hour, as far as they were seen. */
@@ -41,44 +43,36 @@ export class Head {
   /** Takes the head, up to `end`, of a message that was read, if its time is as Logplex writes it. */
   remember(start: number, end: number, { timeMs }: Message, counts: LedgerCounts): void {
     const timeStart = this.body.indexOf(SPACE, start) + 1
-    const timeAt = timeStart - start
-    const inHourMs = this.body[timeStart + TIMESTAMP_BYTES] === SPACE ? this.msOf(timeStart) : -1
-    if (inHourMs < 0) {
-      this.start = -1
-      return
-    }
+    const isUsual = this.body[timeStart + TIMESTAMP_BYTES] === SPACE
+    const inHourMs = isUsual ? this.msOf(timeStart) : -1
+    this.isKnown = this.isKnown && end - start === this.length && this.isAt(start)
+    if (!this.isKnown) this.minutes = []
+    if (inHourMs < 0) return
     const minute = Math.floor(inHourMs / MINUTE_MS)
-    const hourMs = minuteOf(timeMs) - minute * MINUTE_MS
-    const isSame = this.start >= 0 && this.isSame(start, timeAt, end - start)
-    if (!isSame) this.minutes = []
     this.minutes[minute] = counts
-    this.start = start
-    this.timeAt = timeAt
+    this.hourMs = minuteOf(timeMs) - minute * MINUTE_MS
+    if (this.isKnown) return
+    const offset = timeStart + OFFSET_AT
+    this.isKnown = true
+    this.timeAt = timeStart - start
     this.length = end - start
-    this.hourMs = hourMs
+    this.before.remember(this.view, start, this.timeAt + MINUTE_AT)
+    this.behind.remember(this.view, offset, end - offset)
   }
 
   /** The time of a message that has this head, Unix ms; -1 where it has another head. */
   timeOf(start: number, end: number): number {
-    const { timeAt, length } = this
-    if (this.start < 0 || start + length >= end || !this.isSame(start, timeAt, length)) return -1
-    const ms = this.msOf(start + timeAt)
+    if (!this.isKnown || start + this.length >= end || !this.isAt(start)) return -1
+    const ms = this.msOf(start + this.timeAt)
     const counts = this.minutes[Math.floor(ms / MINUTE_MS)]
     if (counts === undefined) return -1
     this.counts = counts
     return this.hourMs + ms
   }
 
-  /** Whether these bytes, but for minutes and below, are those of the known head. */
-  private isSame(start: number, timeAt: number, length: number): boolean {
-    const { view, start: known } = this
-    const behind = timeAt + OFFSET_AT
-    return (
-      timeAt === this.timeAt &&
-      length === this.length &&
-      isSame(view, start, known, timeAt + MINUTE_AT) &&
-      isSame(view, start + behind, known + behind, length - behind)
-    )
+  private isAt(start: number): boolean {
+    const { view, before, behind } = this
+    return before.areAt(view, start) && behind.areAt(view, start + this.timeAt + OFFSET_AT)
   }
 
   /** `30:07.123456`, which a timestamp ends with, in ms; -1 where it is none. */

@@ -7,6 +7,8 @@ const SPLIT_BYTES = 10_000
 const HASH = 0x23
 const SPACE = 0x20
 const NEWLINE = 0x0a
+const E = 0x65
+const T = 0x74
 
 /** What stands before the `#` of a metric. */
 const METRIC_WORDS = ['sample', 'measure', 'count']
@@ -74,6 +76,8 @@ export class OutputLines {
   private metricFrom(from: number, to: number): number {
     const { body } = this
     for (let at = body.indexOf(HASH, from); at >= 0 && at < to; at = body.indexOf(HASH, at + 1)) {
+      // So end the three words: all else, `Users#show`, is told at once.
+      if (body[at - 1] !== E && body[at - 1] !== T) continue
       for (const word of METRIC_WORDS) {
         const start = at - word.length
         if (start >= from && isText(body, start, at, word)) return at

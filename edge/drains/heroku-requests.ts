@@ -1,5 +1,5 @@
 /** The requests of a body, gathered as columns while it is read. */
-import { isSame } from '../../core/ascii.ts'
+import { KnownBytes } from '../../core/ascii.ts'
 import { ABSENT, type RequestColumns, requestColumns } from '../../core/burst.ts'
 import { RouterLines } from '../../core/router-line.ts'
 
@@ -15,8 +15,7 @@ const OTHER = 'other'
 /** A dictionary of short names that stand as bytes in a body; almost always the last one again. */
 class Names {
   private readonly indexes = new Map<string, number>()
-  private lastStart = 0
-  private lastLength = 0
+  private readonly last = new KnownBytes()
   private lastIndex = -1
   /** How often a name went to `other`. */
   overLimit = 0
@@ -31,15 +30,11 @@ class Names {
   }
 
   indexOf(start: number, end: number): number {
-    const { body, view, lastStart, lastLength } = this
-    const length = end - start
-    if (this.lastIndex >= 0 && length === lastLength && isSame(view, start, lastStart, length)) {
-      return this.lastIndex
-    }
+    const { body, view, last, lastIndex } = this
+    if (lastIndex >= 0 && last.length === end - start && last.areAt(view, start)) return lastIndex
     const name = String.fromCharCode(...body.subarray(start, end))
     const index = this.indexOfName(name)
-    this.lastStart = start
-    this.lastLength = length
+    last.remember(view, start, end - start)
     // One over the limit is counted each time.
     this.lastIndex = this.indexes.get(name) ?? -1
     return index

@@ -1,5 +1,5 @@
 /** A Kafka over HTTP as a sink: tries within a budget, and resends what may not be written. */
-import { type Answer, ask } from './ask.ts'
+import { type Answer, ask, type Post } from './ask.ts'
 import { retryAfterMs } from './retry-after.ts'
 import type { Outcome, Sink, SinkRecord } from './sink.ts'
 
@@ -20,7 +20,7 @@ const REFUSED_BYTES_MIN = 500_000
 
 /** What the dialects differ in. */
 export interface HttpDialect {
-  request(topic: string, records: readonly SinkRecord[]): Request
+  post(topic: string, records: readonly SinkRecord[]): Post
   /**
    * What an answer says of the `count` records of its request, in their order. A `reject` is believed
    * of a large record that was sent alone.
@@ -58,7 +58,7 @@ export function httpSink(dialect: HttpDialect, warn: (line: string) => void): Si
         const batch = queue.shift() ?? []
         if (batch.length === 0 || (tries > 0 && leftMs() < TRY_MS_MIN)) break
         const sent = batch.map(({ record }) => record)
-        answer = await ask(() => dialect.request(topic, sent), tryMs(leftMs()))
+        answer = await ask(() => dialect.post(topic, sent), tryMs(leftMs()))
         const told = answer === undefined ? [] : dialect.outcomes(answer, batch.length)
         const { refused, failed } = sorted(batch, told, outcomes)
         queue.push(...halves(refused))

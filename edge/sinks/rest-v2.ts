@@ -37,20 +37,20 @@ const resultsSchema = z.object({ offsets: z.array(resultSchema) })
 /** Only the members `key` and `value`: Redpanda and Karapace refuse a request with any other. */
 export function restV2({ base, headers }: Target): HttpDialect {
   return {
-    request(topic, records) {
+    post(topic, records) {
       const encoded = records.map(({ key, value }) => ({
         key: textToBase64(key),
         value: value.toBase64(),
       }))
-      return new Request(`${base}/topics/${encodeURIComponent(topic)}`, {
-        method: 'POST',
+      return {
+        url: `${base}/topics/${encodeURIComponent(topic)}`,
         headers: {
           ...headers,
           'content-type': 'application/vnd.kafka.binary.v2+json',
           accept: 'application/vnd.kafka.v2+json',
         },
         body: JSON.stringify({ records: encoded }),
-      })
+      }
     },
     outcomes(answer, count) {
       const results = resultsOf(answer)

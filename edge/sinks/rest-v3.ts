@@ -27,7 +27,7 @@ const refusedSchema = z.union([z.object({ error_code: z.literal(413) }), payload
 /** @param target its base names the cluster: `…/v3/clusters/ID` */
 export function restV3({ base, headers }: Target): HttpDialect {
   return {
-    request(topic, records) {
+    post(topic, records) {
       const encoded = records.map(({ key, value }) =>
         // Without a type, a proxy of one's own looks for a schema.
         JSON.stringify({
@@ -35,11 +35,11 @@ export function restV3({ base, headers }: Target): HttpDialect {
           value: { type: 'BINARY', data: value.toBase64() },
         }),
       )
-      return new Request(`${base}/topics/${encodeURIComponent(topic)}/records`, {
-        method: 'POST',
+      return {
+        url: `${base}/topics/${encodeURIComponent(topic)}/records`,
         headers: { ...headers, 'content-type': 'application/json', accept: 'application/json' },
         body: encoded.join('\n'),
-      })
+      }
     },
     outcomes(answer, count) {
       if (isRefused(answer)) return allOf(count, 'reject')

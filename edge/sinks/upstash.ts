@@ -20,17 +20,17 @@ const answerSchema = z.array(z.object({ offset: z.int().min(0) }))
 /** Values are text there: a record's bytes go as base64, and come out of the log as that. */
 export function upstash({ base, headers }: Target): HttpDialect {
   return {
-    request(topic, records) {
+    post(topic, records) {
       const body = records.map(({ key, value }) => ({ topic, key, value: value.toBase64() }))
-      return new Request(`${base}/produce`, {
-        method: 'POST',
+      return {
+        url: `${base}/produce`,
         headers: { ...headers, 'content-type': 'application/json' },
         body: JSON.stringify(body),
-      })
+      }
     },
     outcomes({ status, text }, count) {
       if (status === 413) return allOf(count, 'reject')
-      const written = answerSchema.length(count).safeParse(parseJson(text)).success
+      const written = answerSchema.safeParse(parseJson(text)).data?.length === count
       return allOf(count, status === 200 && written ? 'ok' : 'retry')
     },
   }
