@@ -1,6 +1,6 @@
 /** The requests of a body, gathered as columns while it is read. */
 import { KnownBytes } from '../../core/ascii.ts'
-import { ABSENT, type RequestColumns, requestColumns } from '../../core/burst.ts'
+import { ABSENT, type RequestColumns } from '../../core/burst.ts'
 import { RouterLines } from '../../core/router-line.ts'
 
 /** Where no dyno took a request (H10, H14), it was still meant for this one. */
@@ -55,14 +55,14 @@ class Names {
 /** Rows that there is room for at first: Logplex sends about 100 messages a request. */
 const ROWS_AT_FIRST = 128
 
-/** Of RequestColumns. */
+/** The columns of RequestColumns, side by side while rows are gathered: one array takes a value faster than seven. */
 const COLUMNS = 7
 
 /** More room than this is not kept for the next body. */
 const ROWS_KEPT_MAX = 1024
 
 /** Room of a body before: to make it anew for each took a sixth of the time of 100 lines. */
-let spare: RequestColumns | undefined
+let spare: Float64Array | undefined
 
 export class RequestRows {
   /** How many requests there are. */
@@ -70,13 +70,13 @@ export class RequestRows {
   private readonly lines: RouterLines
   private readonly processes: Names
   private readonly codes: Names
-  private columns: RequestColumns
+  private rows: Float64Array
 
   constructor(body: Uint8Array, view: DataView) {
     this.processes = new Names(body, view)
     this.codes = new Names(body, view)
     this.lines = new RouterLines(body, view)
-    this.columns = spare ?? requestColumns(ROWS_AT_FIRST)
+    this.rows = spare ?? new Float64Array(ROWS_AT_FIRST * COLUMNS)
     // Nobody else writes there until it is given back.
     spare = undefined
   }
@@ -91,57 +91,50 @@ export class RequestRows {
     const { lines } = this
     const { line } = lines
     if (!lines.read(start, end)) return false
-    if (this.length === this.columns.timeMs.length) this.grow()
-    const { columns } = this
-    const row = this.length++
-    columns.timeMs[row] = timeMs
-    columns.serviceMs[row] = line.serviceMs
-    columns.connectMs[row] = line.connectMs
-    columns.status[row] = line.status
-    columns.bytes[row] = line.bytes
-    columns.process[row] =
+    const at = this.length++ * COLUMNS
+    if (at === this.rows.length) this.grow()
+    const { rows } = this
+    rows[at] = timeMs
+    rows[at + 1] = line.serviceMs
+    rows[at + 2] = line.connectMs
+    rows[at + 3] = line.status
+    rows[at + 4] = line.bytes
+    rows[at + 5] =
       line.processEnd > line.processStart
         ? this.processes.indexOf(line.processStart, line.processEnd)
         : this.processes.indexOfName(ROUTED_PROCESS)
-    columns.code[row] =
+    rows[at + 6] =
       line.codeEnd > line.codeStart ? this.codes.indexOf(line.codeStart, line.codeEnd) : ABSENT
     return true
   }
 
-  /** The columns, as arrays of their own. Nothing is to be added behind. */
+  /** The columns, in memory of their own. Nothing is to be added behind. */
   finish(): RequestColumns {
-    const { columns, length } = this
-    if (columns.timeMs.length <= ROWS_KEPT_MAX) spare = columns
+    const { rows, length } = this
+    if (rows.length <= ROWS_KEPT_MAX * COLUMNS) spare = rows
     // One buffer for all: V8 takes a µs to make one, and as long to give it back.
     const buffer = new ArrayBuffer(COLUMNS * length * 8)
-    let column = 0
-    const copyOf = (values: Float64Array): Float64Array => {
-      const copy = new Float64Array(buffer, column++ * length * 8, length)
-      for (let i = 0; i < length; i++) copy[i] = values[i] as number
-      return copy
+    const column = (place: number): Float64Array => {
+      const values = new Float64Array(buffer, place * length * 8, length)
+      for (let i = 0; i < length; i++) values[i] = rows[i * COLUMNS + place] as number
+      return values
     }
     return {
-      timeMs: copyOf(columns.timeMs),
-      serviceMs: copyOf(columns.serviceMs),
-      connectMs: copyOf(columns.connectMs),
-      status: copyOf(columns.status),
-      bytes: copyOf(columns.bytes),
-      process: copyOf(columns.process),
-      code: copyOf(columns.code),
+      timeMs: column(0),
+      serviceMs: column(1),
+      connectMs: column(2),
+      status: column(3),
+      bytes: column(4),
+      process: column(5),
+      code: column(6),
       processes: this.processes.list,
       codes: this.codes.list,
     }
   }
 
   private grow(): void {
-    const bigger = requestColumns(this.columns.timeMs.length * 2)
-    bigger.timeMs.set(this.columns.timeMs)
-    bigger.serviceMs.set(this.columns.serviceMs)
-    bigger.connectMs.set(this.columns.connectMs)
-    bigger.status.set(this.columns.status)
-    bigger.bytes.set(this.columns.bytes)
-    bigger.process.set(this.columns.process)
-    bigger.code.set(this.columns.code)
-    this.columns = bigger
+    const bigger = new Float64Array(this.rows.length * 2)
+    bigger.set(this.rows)
+    this.rows = bigger
   }
 }
