@@ -43,7 +43,7 @@ export function cutFrames(body: Uint8Array, take: (start: number, end: number) =
   let at = skipBlank(body, 0, body.length)
   while (at < body.length) {
     const start = messageStart(body, at)
-    const end = start < 0 ? -1 : start + octetCount(body, at)
+    const end = start < 0 ? -1 : start + octetCount(body, at, start)
     if (body[start] !== LESS || end > body.length || !isEnd(body, end, bodyEnd)) {
       cut.malformed += 1
       at = nextFrame(body, behindOpening(body, at), bodyEnd)
@@ -83,9 +83,10 @@ function messageStart(body: Uint8Array, at: number): number {
   return end > at && body[end] === SPACE ? end + 1 : -1
 }
 
-function octetCount(body: Uint8Array, at: number): number {
+/** The count that stands before the message's start, digits and a space. */
+function octetCount(body: Uint8Array, at: number, messageStart: number): number {
   let value = 0
-  for (let i = at; isDigit(body[i]); i++) value = value * 10 + (byteAt(body, i) - ZERO)
+  for (let i = at; i < messageStart - 1; i++) value = value * 10 + (byteAt(body, i) - ZERO)
   return value
 }
 
@@ -99,7 +100,7 @@ function isFrameStart(body: Uint8Array, at: number): boolean {
 function isFrame(body: Uint8Array, at: number, bodyEnd: number): boolean {
   const start = messageStart(body, at)
   if (start < 0 || body[start] !== LESS) return false
-  const end = start + octetCount(body, at)
+  const end = start + octetCount(body, at, start)
   if (end > body.length) return false
   if (end >= bodyEnd || body[end - 1] === NEWLINE) return true
   return isFrameStart(body, skipBlank(body, end, BLANK_BYTES_MAX))

@@ -11,8 +11,11 @@ const ZERO = 0x30
 const SPACE = 0x20
 const QUOTE = 0x22
 const EQUALS = 0x3d
-const M = 0x6d
-const S = 0x73
+const DOT = 0x2e
+const MS = 0x6d73
+
+/** A dyno's number: longer ones are read another way. */
+const INSTANCE_DIGITS_MAX = 6
 
 /** Keys, told by two overlapping halves or a byte and eight. */
 const [DYNO_START, DYNO_END] = [fourOf(' dyn'), fourOf('yno=')]
@@ -31,6 +34,8 @@ export class RouterTail {
    * no figure.
    */
   private readonly ending = new KnownBytes()
+  /** The dyno of a line before, up to its dot: ` dyno=web`. */
+  private readonly process = new KnownBytes()
   /** What `digits` read. */
   private value = ABSENT
 
@@ -58,7 +63,7 @@ export class RouterTail {
 
   /** Each key is looked for where it has to stand: nothing before `start` is looked at. */
   private readFigures(start: number, end: number, line: RouterLine): boolean {
-    const { body, view } = this
+    const { body, process, view } = this
     let at = this.digits(start, end, BYTES_DIGITS_MAX) - ' bytes='.length
     if (at < start || view.getInt32(at, true) !== BYTES_START) return false
     if (view.getInt32(at + 3, true) !== BYTES_END) return false
@@ -78,19 +83,29 @@ export class RouterTail {
     if (view.getUint8(at) !== SPACE) return false
     line.connectMs = this.value
 
+    const dot = this.digits(start, at, INSTANCE_DIGITS_MAX) - 1
+    const dynoAt = dot - process.length
+    const isKnown = process.length > 0 && dynoAt >= start && view.getUint8(dot) === DOT
+    if (isKnown && process.areAt(view, dynoAt)) {
+      line.processStart = dynoAt + ' dyno='.length
+      line.processEnd = dot
+      return true
+    }
     const dyno = valueStart(view, start, at)
     if (dyno - ' dyno='.length < start) return false
     if (view.getInt32(dyno - 6, true) !== DYNO_START || view.getInt32(dyno - 4, true) !== DYNO_END)
       return false
     line.processStart = dyno
     line.processEnd = processEnd(body, dyno, at)
+    if (view.getUint8(line.processEnd) === DOT)
+      process.remember(view, dyno - 6, line.processEnd - dyno + 6)
     return true
   }
 
   /** Reads `18ms` or `18`, as `digits` does; `ms` alone is left where it is. */
   private duration(start: number, end: number): number {
     const { view } = this
-    const hasUnit = end - 2 > start && view.getUint8(end - 1) === S && view.getUint8(end - 2) === M
+    const hasUnit = end - 2 > start && view.getInt16(end - 2) === MS
     const digitsEnd = hasUnit ? end - 2 : end
     const at = this.digits(start, digitsEnd, MS_DIGITS_MAX)
     return hasUnit && at === digitsEnd ? end : at
