@@ -7,6 +7,7 @@ import { PartitionAggregator } from '../core/aggregate.ts'
 import { toAggregateRecords } from '../core/aggregate-record.ts'
 import { type Burst, encodeBurst } from '../core/burst.ts'
 import { herokuBurst } from '../edge/drains/heroku.ts'
+import { cpuClock, median } from './compare.ts'
 import type { BenchOptions, Figure } from './run.ts'
 
 const LINES = 100
@@ -122,15 +123,15 @@ export async function benchIgnore({ seconds }: BenchOptions): Promise<Figure[]> 
   return figures
 }
 
-/** Medians of runs in turn, ns a request. */
+/** Medians of runs in turn, ns of CPU a request. */
 async function measure(run: (body: Uint8Array) => Promise<void>, forMs: number): Promise<Medians> {
   const took = Object.entries(BODIES).map(([name, body]) => ({ name, body, ns: [0].slice(1) }))
   const endMs = performance.now() + forMs
   for (let runs = 0; runs < WARM_UP_RUNS * 2 || performance.now() < endMs; runs++) {
     for (const { body, ns } of took) {
-      const startMs = performance.now()
+      const startMs = cpuClock()
       await run(body)
-      if (runs >= WARM_UP_RUNS) ns.push(((performance.now() - startMs) * 1e6) / REQUESTS)
+      if (runs >= WARM_UP_RUNS) ns.push(((cpuClock() - startMs) * 1e6) / REQUESTS)
     }
   }
   const medianOf = (name: keyof Medians): number =>
@@ -143,11 +144,6 @@ async function measure(run: (body: Uint8Array) => Promise<void>, forMs: number):
     oneKept: medianOf('oneKept'),
     oneIgnored: medianOf('oneIgnored'),
   }
-}
-
-function median(values: number[]): number {
-  values.sort((a, b) => a - b)
-  return values[Math.floor(values.length / 2)] ?? Number.NaN
 }
 
 function figure(name: string, ignoredNs: number, keptNs: number): Figure {
