@@ -54,13 +54,16 @@ export async function lockBackfill(
 ): Promise<(() => Promise<void>) | undefined> {
   const settings = { application_name: 'shelf backfill lock', lock_timeout: `${LOCK_WAIT_MS}ms` }
   const sql = connect(databaseUrl, { max: 1, settings })
-  const unlock = () => sql.end({ timeout: 1 })
+  let session: Awaited<ReturnType<Sql['reserve']>> | undefined
+  const unlock = async () => {
+    // A reserved connection would not end by itself.
+    session?.release()
+    await sql.end({ timeout: 1 })
+  }
   try {
-    const session = await sql.reserve()
-    const isOurs = await unlessBusy(
-      () => session`select pg_advisory_lock(hashtextextended('shelf.backfill', 0))`,
-    )
-    if (isOurs) return unlock
+    session = await sql.reserve()
+    const waiting = session`select pg_advisory_lock(hashtextextended('shelf.backfill', 0))`
+    if (await unlessBusy(() => waiting)) return unlock
   } catch (error) {
     await unlock()
     throw error
