@@ -61,7 +61,7 @@ export async function startPlace(
 }
 
 async function timeOf(log: RawLog, partition: number, offset: number): Promise<number | undefined> {
-  const [record] = await log.read(RAW, partition, offset)
+  const [record] = await log.read(RAW, partition, offset, { recordsMax: 1 })
   return record?.timestamp
 }
 

@@ -23,7 +23,7 @@ export async function isSameLog(
   const [earliest = 0, latest = 0] = await offsetsAt(['earliest', 'latest'])
   if (latest < place) return false
   if (place - 1 < earliest) return true
-  const [last] = await log.read(RAW, partition, place - 1)
+  const [last] = await log.read(RAW, partition, place - 1, { recordsMax: 1 })
   // Offsets that a native Kafka skips: then the record read lies behind the place.
   return last === undefined || last.offset >= place || last.timestamp === watermarkMs
 }

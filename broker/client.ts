@@ -93,9 +93,10 @@ export function restLog({ url, answerMs = ANSWER_MS_DEFAULT }: RestLogOptions): 
       throw new LogError('not-offered', `topics can't be changed through the log at ${base}`)
     },
 
-    async read(topic, partition, offset, { waitMs: wantedMs = 0, signal } = {}) {
+    async read(topic, partition, offset, options = {}) {
+      const { waitMs: wantedMs = 0, recordsMax: limit, signal } = options
       const waitMs = Math.min(wantedMs, WAIT_MS_MAX)
-      const body = { topic, partition, offset, timeout: waitMs }
+      const body = { topic, partition, offset, timeout: waitMs, limit }
       const records = await patiently(fetchedAnswer, { path: '/fetch', body, waitMs, signal })
       return records.map((record) => ({ ...record, key: record.key === '' ? null : record.key }))
     },

@@ -44,12 +44,21 @@ export const fetchBody = z
     topic: z.unknown().optional(),
     topicPartitionOffsets: z.array(z.unknown()).nullish(),
     timeout: z.number().min(0).nullish(),
+    /** Of ours, not of Upstash's: at most so many records. */
+    limit: z.int().min(1).nullish(),
   })
   .transform((body) => ({
     places: [...(body.topic === undefined ? [] : [body]), ...(body.topicPartitionOffsets ?? [])],
     waitMs: Math.min(body.timeout ?? WAIT_MS_DEFAULT, WAIT_MS_MAX),
+    recordsMax: body.limit ?? Number.MAX_SAFE_INTEGER,
   }))
-  .pipe(z.object({ places: z.array(placeShape).min(1).max(PLACES_MAX), waitMs: z.number() }))
+  .pipe(
+    z.object({
+      places: z.array(placeShape).min(1).max(PLACES_MAX),
+      waitMs: z.number(),
+      recordsMax: z.number(),
+    }),
+  )
 
 export const errorAnswer = z.object({ error: z.string() })
 export const topicsAnswer = z.record(z.string(), count)

@@ -137,7 +137,7 @@ export class EmbeddedLog implements BrokerLog {
     for (;;) {
       options.signal?.throwIfAborted()
       if (this.#closed) return []
-      const found = this.#readFairly(sources)
+      const found = this.#readFairly(sources, options.recordsMax)
       const leftMs = deadlineMs - performance.now()
       if (found.length > 0 || leftMs <= 0) return found
       await this.#waiters.wait(partitions, leftMs, options.signal)
@@ -250,8 +250,12 @@ export class EmbeddedLog implements BrokerLog {
   }
 
   /** Each source gets its share of one answer, and a different one is first every time. */
-  #readFairly(sources: readonly { partition: Partition; offset: number }[]): FetchedRecord[] {
-    const shareCount = Math.ceil(READ_COUNT_MAX / sources.length)
+  #readFairly(
+    sources: readonly { partition: Partition; offset: number }[],
+    recordsMax = READ_COUNT_MAX,
+  ): FetchedRecord[] {
+    const countMax = Math.min(recordsMax, READ_COUNT_MAX)
+    const shareCount = Math.ceil(countMax / sources.length)
     const shareBytes = READ_BYTES_MAX / sources.length
     const first = this.#turn++ % sources.length
     const found: FetchedRecord[] = []
@@ -260,7 +264,7 @@ export class EmbeddedLog implements BrokerLog {
       const records = this.#store.read(partition, offset, shareCount, shareBytes)
       bytes += records.reduce((sum, { value }) => sum + value.length, 0)
       found.push(...records)
-      if (bytes >= READ_BYTES_MAX || found.length >= READ_COUNT_MAX) break
+      if (bytes >= READ_BYTES_MAX || found.length >= countMax) break
     }
     return found
   }

@@ -31,6 +31,8 @@ export interface Appended {
 export interface ReadOptions {
   /** How long to wait for a first record where there is none yet, ms. Default 0. */
   waitMs?: number
+  /** At most so many records are wanted; a native Kafka may give more. Default: what it likes. */
+  recordsMax?: number
   signal?: AbortSignal
 }
 

@@ -69,8 +69,8 @@ export function brokerApp(log: BrokerLog, credentials: Credentials): Hono {
   })
 
   app.on(['GET', 'POST'], '/fetch', async (c) => {
-    const { places, waitMs } = await bodyOf(c, fetchBody)
-    const records = await log.fetch(places, { waitMs, signal: c.req.raw.signal })
+    const { places, ...options } = await bodyOf(c, fetchBody)
+    const records = await log.fetch(places, { ...options, signal: c.req.raw.signal })
     return c.json(records.map((record) => ({ ...record, key: record.key ?? '' })))
   })
 

@@ -60,6 +60,24 @@ test('a log over REST is the same log', async () => {
   expect(await rest.read('raw', 2, 99)).toEqual([])
 })
 
+test('a read gives no more records than are wanted', async () => {
+  const { partition = 0, offset = 0 } =
+    (await log.append('raw', [{ value: 'x', partition: 0 }]))[0] ?? {}
+  await log.append('raw', [
+    { value: 'y', partition },
+    { value: 'z', partition },
+  ])
+  for (const asked of [log, restLog({ url: serve(app.fetch) })]) {
+    const wanted = async (recordsMax?: number) =>
+      (await asked.read('raw', partition, offset, { ...(recordsMax && { recordsMax }) })).map(
+        ({ value }) => value,
+      )
+    expect(await wanted(1)).toEqual(['x'])
+    expect(await wanted(2)).toEqual(['x', 'y'])
+    expect(await wanted()).toEqual(['x', 'y', 'z'])
+  }
+})
+
 test('a waiting read is answered when its record comes', async () => {
   const rest = restLog({ url: serve(app.fetch) })
   const offset = await rest.offsetAt('raw', 2, 'latest')
