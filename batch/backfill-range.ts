@@ -1,8 +1,6 @@
 /** The range of a backfill: what of a burst and of a chunk lies in it. */
-import { type AggregateRecord, ledgerCellFromWire } from '../core/aggregate-record.ts'
 import { type Burst, requestColumns } from '../core/burst.ts'
 import { Cells } from '../core/cell.ts'
-import type { WireCell } from '../core/cell-wire.ts'
 import { emptySignals } from '../core/signals.ts'
 
 /** Whole minutes, Unix ms: from `sinceMs` to before `untilMs`. */
@@ -61,25 +59,6 @@ export function cellsIn(cells: Cells, range: Range): Cells {
     if (!isEmpty) kept.ledger.set(key, { app, bucketMs, counts: others })
   }
   return kept
-}
-
-/** The same for a part of a chunk. */
-export function recordIn(record: AggregateRecord, range: Range): AggregateRecord {
-  const cells = record.cells.filter((cell) => isWanted(range, cell.app) && isCellIn(range, cell))
-  const ledger: AggregateRecord['ledger'] = []
-  for (const row of record.ledger) {
-    if (!isWanted(range, row.app) || !isIn(range, Date.parse(row.bucket))) continue
-    const { logReplaced, ...others } = ledgerCellFromWire(row).counts
-    const isEmpty = logReplaced !== undefined && Object.keys(others).length === 0
-    if (!isEmpty) ledger.push({ app: row.app, bucket: row.bucket, ...others })
-  }
-  return { ...record, cells, ledger }
-}
-
-function isCellIn(range: Range, cell: WireCell): boolean {
-  if (cell.kind === 'marker') return isIn(range, Date.parse(cell.time))
-  if (cell.kind === 'dyno') return overlaps(range, Date.parse(cell.first), Date.parse(cell.last))
-  return isIn(range, Date.parse(cell.bucket))
 }
 
 const overlaps = ({ sinceMs, untilMs }: Range, firstMs: number, lastMs: number): boolean =>

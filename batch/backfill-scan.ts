@@ -4,14 +4,15 @@
  */
 import type { LogRecord } from '../broker/log.ts'
 import { type Chunk, PartitionAggregator, type RawContent } from '../core/aggregate.ts'
-import { type AggregateRecord, toAggregateRecords } from '../core/aggregate-record.ts'
+import { cellsOfRecord, toAggregateRecords } from '../core/aggregate-record.ts'
 import { BurstError, decodeBurst } from '../core/burst.ts'
 import { CHUNK_MS } from '../core/chunk.ts'
 import { isRepartitioned } from '../core/control.ts'
 import { type Place, placeBehind } from '../core/place.ts'
 import { lookBack } from './aggregate-look-back.ts'
 import { readBack } from './aggregate-read-back.ts'
-import { cellsIn, type Range, recordIn, touches, withoutEvents } from './backfill-range.ts'
+import { cellsIn, type Range, touches, withoutEvents } from './backfill-range.ts'
+import type { Piece } from './backfill-stage.ts'
 import { TryAgainError } from './program.ts'
 import type { RawEpoch } from './raw-source.ts'
 import { RAW } from './topics.ts'
@@ -60,7 +61,7 @@ export class Scan {
   private pushAt: number
   private buffer: Read[] = []
   /** Of chunks that are closed, what was not given out yet. */
-  private queue: AggregateRecord[] = []
+  private queue: Piece[] = []
   private missing: readonly { from: number; to: number }[] = []
   /** The log time of the last record, Unix ms. */
   private lastMs: number | undefined
@@ -100,7 +101,7 @@ export class Scan {
     if (current === undefined) throw replaced(partition)
     const scan = new Scan(epochs, partition, range, current, start, endOf)
     await scan.begin()
-    const [first] = await current.log.read(RAW, partition, start.from)
+    const [first] = await current.log.read(RAW, partition, start.from, { recordsMax: 1 })
     if (first !== undefined) {
       const at = { offset: start.from, timestamp: first.timestamp }
       await readBack(current.log, partition, at, scan.aggregator)
@@ -133,14 +134,14 @@ export class Scan {
    * What comes next before the target, in the order of the log; after at most one read.
    * @throws TryAgainError where the log ends before, or is cut into other chunks
    */
-  async next(target: Place, signal: AbortSignal): Promise<AggregateRecord[]> {
+  async next(target: Place, signal: AbortSignal): Promise<Piece[]> {
     if (this.isAt(target)) return []
     if (this.buffer.length === 0) await this.read(target, signal)
     await this.push(target)
-    const records: AggregateRecord[] = []
+    const pieces: Piece[] = []
     for (let [head] = this.queue; head; [head] = this.queue) {
       if (comparePlaces(placeBehind(head), target) > 0) break
-      records.push(head)
+      pieces.push(head)
       this.queue.shift()
     }
     const [head] = this.queue
@@ -150,7 +151,7 @@ export class Scan {
           `${head.from} that can't be told from the others; in a moment they will hold all of it`,
       )
     }
-    return records
+    return pieces
   }
 
   private async read(target: Place, signal: AbortSignal): Promise<void> {
@@ -189,7 +190,7 @@ export class Scan {
     const next = this.epochs.find(({ epoch }) => epoch.epoch === after)
     if (next === undefined) throw replaced(this.partition)
     const { begin } = next.epoch
-    const [first] = await next.log.read(RAW, this.partition, begin)
+    const [first] = await next.log.read(RAW, this.partition, begin, { recordsMax: 1 })
     const last = { epoch: after - 1, offset: this.readAt, nextMs: first?.timestamp }
     if ((await this.endOf(this.partition, last)) === this.readAt) this.closeLast(target)
     this.current = next
@@ -250,20 +251,13 @@ export class Scan {
     const isCut = chunk.epoch === target.epoch && chunk.from === target.from && target.part > 0
     const wasCut =
       chunk.epoch === this.start.epoch && chunk.from === this.start.from && this.start.part > 0
-    if (isCut || wasCut) {
-      const parts = toAggregateRecords(this.partition, chunk)
-      this.queue.push(...parts.map((part) => recordIn(part, this.range)))
-      return
-    }
-    const cells = cellsIn(chunk.cells, this.range)
-    const parts = toAggregateRecords(this.partition, { ...chunk, cells })
-    const [first] = parts
-    if (first === undefined) return
-    this.queue.push({
-      ...first,
-      parts: 1,
-      cells: parts.flatMap((part) => part.cells),
-      ledger: parts.flatMap((part) => part.ledger),
+    const { cells, deadLetters, watermarkMs, ...offsets } = chunk
+    const watermark = new Date(watermarkMs).toISOString()
+    const parts =
+      isCut || wasCut ? toAggregateRecords(this.partition, chunk).map(cellsOfRecord) : [cells]
+    parts.forEach((some, part) => {
+      const place = { ...offsets, watermark, part, parts: parts.length }
+      this.queue.push({ ...place, cells: cellsIn(some, this.range) })
     })
   }
 

@@ -4,7 +4,6 @@
  * are at the same places: from then on it adds to rows that are right.
  */
 import type { Log } from '../broker/log.ts'
-import type { AggregateRecord } from '../core/aggregate-record.ts'
 import {
   type Changes,
   diffSlice,
@@ -25,7 +24,7 @@ import { Losses } from './backfill-losses.ts'
 import type { Progress } from './backfill-progress.ts'
 import type { Range } from './backfill-range.ts'
 import { type EndOf, Scan } from './backfill-scan.ts'
-import { beginStaging, collect, stageRecords } from './backfill-stage.ts'
+import { beginStaging, collect, type Piece, sizeOf, stagePieces } from './backfill-stage.ts'
 import { pause } from './loop.ts'
 import { TryAgainError } from './program.ts'
 import type { RawEpoch, RawSource } from './raw-source.ts'
@@ -196,23 +195,23 @@ export class Backfill {
     this.scans.set(partition, scan)
     let { records, requests } = scan
     while (!scan.isAt(target)) {
-      const batch: AggregateRecord[] = []
+      const batch: Piece[] = []
       const startedMs = performance.now()
       let cells = 0
       while (!scan.isAt(target) && cells < pieces.cells) {
         const nowMs = performance.now()
         if (nowMs > deadlineMs || nowMs > startedMs + STAGE_MS) break
         signal.throwIfAborted()
-        for (const record of await scan.next(target, signal)) {
-          collect(batch, record)
-          cells += record.cells.length + record.ledger.length
+        for (const piece of await scan.next(target, signal)) {
+          collect(batch, piece)
+          cells += sizeOf(piece)
         }
         progress.add('records', scan.records - records, scan.requests - requests)
         records = scan.records
         requests = scan.requests
       }
       for (const hole of scan.holes.splice(0)) await this.losses.mustKnow(partition, hole)
-      if (batch.length > 0) await stageRecords(sql, job.run, partition, batch)
+      if (batch.length > 0) await stagePieces(sql, job.run, partition, batch)
       if (!scan.isAt(target) && performance.now() > deadlineMs) throw new TooLongError()
     }
   }

@@ -20,15 +20,14 @@ export async function makePartitions(sql: Sql, records: readonly AggregateRecord
   const known = made.get(sql) ?? new Set<number>()
   made.set(sql, known)
   const today = Math.floor(Date.now() / DAY_MS)
-  const missing = new Set<number>()
+  const buckets = new Set<string>()
   for (const { cells, ledger } of records) {
-    for (const row of [...cells, ...ledger]) {
-      if (!('bucket' in row)) continue
-      const day = Math.floor(Date.parse(row.bucket) / DAY_MS)
-      if (day >= today - DAYS_BACK && day <= today + 1 && !known.has(day)) missing.add(day)
-    }
+    for (const cell of cells) if ('bucket' in cell) buckets.add(cell.bucket)
+    for (const { bucket } of ledger) buckets.add(bucket)
   }
-  for (const day of missing) {
+  for (const bucket of buckets) {
+    const day = Math.floor(Date.parse(bucket) / DAY_MS)
+    if (day < today - DAYS_BACK || day > today + 1 || known.has(day)) continue
     await sql`select shelf.make_partitions(${dateOf(day)}::date, ${dateOf(day + 1)}::date)`
     known.add(day)
   }

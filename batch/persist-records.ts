@@ -10,19 +10,17 @@ import { behind, missingBefore, type Place, placeBehind } from '../core/place.ts
 import type { Sql, Transaction } from '../db/client.ts'
 import { type Limits, loadLimits } from '../db/limits.ts'
 import { mergeCells } from '../db/merge-cells.ts'
+import { LIMITS, limited } from './limited.ts'
 import { makePartitions } from './partitions.ts'
-import { say, setting } from './program.ts'
-
-/** Names that an app may have in a minute; what is over goes to `other`. */
-export const LIMITS = {
-  processes: setting('SHELF_PROCESSES_MAX', 64),
-  names: setting('SHELF_NAMES_MAX', 500),
-}
+import { say } from './program.ts'
 
 interface Minute {
   app: string
   bucketMs: number
 }
+
+/** What of the log a record is of. */
+export type Stretch = Omit<AggregateRecord, 'version' | 'partition' | 'cells' | 'ledger'>
 
 /** The row of shelf.progress, as far as rows depend on it. */
 interface Progress extends Place {
@@ -56,7 +54,8 @@ export async function persistRecords(
     if (row === undefined) return undefined
     const fresh = behind(records, row)
     const limits = await loadLimits(transaction, minutesOf(fresh), LIMITS)
-    const passedOver = await mergeCells(transaction, cellsOf(fresh, row, limits))
+    const cells = cellsOf(fresh, row, (cells, record) => addRecord(cells, record, limits))
+    const passedOver = await mergeCells(transaction, cells)
     await moveTo(transaction, partition, fresh, nextOffset)
     return passedOver
   })
@@ -67,20 +66,28 @@ export async function persistRecords(
   return passedOver !== undefined
 }
 
-/** The minutes of apps whose names are limited. */
-export function* minutesOf(records: readonly AggregateRecord[]): Generator<Minute> {
+/** The minutes of apps whose names are limited, each once. */
+function* minutesOf(records: readonly AggregateRecord[]): Generator<Minute> {
+  const apps = new Map<string, Set<string>>()
   for (const { cells } of records) {
     for (const cell of cells) {
-      if ('bucket' in cell) yield { app: cell.app, bucketMs: Date.parse(cell.bucket) }
+      if (!('bucket' in cell)) continue
+      const known = apps.get(cell.bucket)
+      if (known === undefined) apps.set(cell.bucket, new Set([cell.app]))
+      else known.add(cell.app)
     }
+  }
+  for (const [bucket, some] of apps) {
+    const bucketMs = Date.parse(bucket)
+    for (const app of some) yield { app, bucketMs }
   }
 }
 
-/** All that the records hold, names limited in the order of the log: so a replay limits alike. */
-export function cellsOf(
-  records: readonly AggregateRecord[],
+/** What `add` takes of the records, in the order of the log, and what is missing between them. */
+export function cellsOf<Held extends Stretch>(
+  records: readonly Held[],
   start: Progress,
-  limits: Limits,
+  add: (cells: Cells, record: Held) => void,
 ): Cells {
   const cells = new Cells()
   let place: Place = start
@@ -93,28 +100,26 @@ export function cellsOf(
         cells.addLedger('', minuteMs, { lostLog })
       }
     }
-    for (const cell of record.cells) addWireCell(cells, limited(cell, limits, cells))
-    for (const row of record.ledger) {
-      const { app, bucketMs, counts } = ledgerCellFromWire(row)
-      cells.addLedger(app, bucketMs, counts)
-    }
+    add(cells, record)
     place = placeBehind(record)
     beforeMs = watermarkMs
   }
   return cells
 }
 
-/** The cell, or its share of `other`, which the ledger counts. */
-function limited(cell: WireCell, limits: Limits, cells: Cells): WireCell {
-  if (!('bucket' in cell)) return cell
-  const bucketMs = Date.parse(cell.bucket)
-  const process = limits.process(cell.app, bucketMs, cell.process)
-  const metric =
-    cell.kind === 'requests' ? undefined : limits.name(cell.app, bucketMs, cell.name, cell.source)
-  const isSame = metric === undefined || ('name' in cell && metric.name === cell.name)
-  if (isSame && process === cell.process) return cell
-  cells.addLedger(cell.app, bucketMs, { overLimit: valuesIn(cell) })
-  return { ...cell, process, ...metric }
+/** Adds all that the record holds, names limited in its order: so a replay limits alike. */
+function addRecord(cells: Cells, record: AggregateRecord, limits: Limits): void {
+  for (const cell of record.cells) {
+    const isFree = cell.kind === 'marker' || cell.kind === 'dyno'
+    addWireCell(
+      cells,
+      isFree ? cell : limited(cell, Date.parse(cell.bucket), valuesIn, { limits, cells }),
+    )
+  }
+  for (const row of record.ledger) {
+    const { app, bucketMs, counts } = ledgerCellFromWire(row)
+    cells.addLedger(app, bucketMs, counts)
+  }
 }
 
 function valuesIn(cell: WireCell): number {

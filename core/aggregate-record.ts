@@ -1,8 +1,16 @@
 /** The records of the topic aggregates: a closed chunk's cells as JSON, in one part or several. */
 import { z } from 'zod'
 import type { Chunk } from './aggregate.ts'
-import type { LedgerCell } from './cell.ts'
-import { cellSchema, cellsToWire, compareText, wireCount, wireText, wireTime } from './cell-wire.ts'
+import { Cells, type LedgerCell } from './cell.ts'
+import {
+  addWireCell,
+  cellSchema,
+  cellsToWire,
+  compareText,
+  wireCount,
+  wireText,
+  wireTime,
+} from './cell-wire.ts'
 import { LEDGER_COUNTS, type LedgerCounts } from './ledger.ts'
 
 /** Kafka takes messages of 1 MB (max.message.bytes, 1,048,588); the rest is for the envelope. */
@@ -41,6 +49,17 @@ export type AggregateRecord = z.infer<typeof aggregateRecordSchema>
 export function ledgerCellFromWire(wire: AggregateRecord['ledger'][number]): LedgerCell {
   const { app, bucket, ...counts } = wire
   return { app, bucketMs: Date.parse(bucket), counts: counts as LedgerCounts }
+}
+
+/** The cells of a record, its ledger with them. */
+export function cellsOfRecord(record: AggregateRecord): Cells {
+  const cells = new Cells()
+  for (const cell of record.cells) addWireCell(cells, cell)
+  for (const row of record.ledger) {
+    const { app, bucketMs, counts } = ledgerCellFromWire(row)
+    cells.addLedger(app, bucketMs, counts)
+  }
+  return cells
 }
 
 /** The records of a chunk, the same from whoever makes them: cells in order, cut where a part is full. */

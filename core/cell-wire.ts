@@ -1,7 +1,15 @@
 /** Cells as JSON, as the topic aggregates carries them. fromWire(toWire(cells)) = cells. */
 import { z } from 'zod'
 import type { Cells } from './cell.ts'
-import { fromSparse, toSparse } from './histogram.ts'
+import {
+  emptyHistogram,
+  fromSparse,
+  type Histogram,
+  merge,
+  type SparseHistogram,
+  toSparse,
+} from './histogram.ts'
+import { addUp } from './ledger.ts'
 import { MARKER_KINDS } from './marker.ts'
 import { isLoggable } from './text.ts'
 
@@ -107,7 +115,8 @@ export function compareText(a: string, b: string): number {
   return a < b ? -1 : a > b ? 1 : 0
 }
 
-function inOrder<Cell>(cells: Map<string, Cell>): Cell[] {
+/** By their keys: in the order in which records carry them. */
+export function inOrder<Cell>(cells: ReadonlyMap<string, Cell>): Cell[] {
   return [...cells].sort(([a], [b]) => compareText(a, b)).map(([, cell]) => cell)
 }
 
@@ -147,17 +156,9 @@ export function cellsToWire(cells: Cells): WireCell[] {
 /** Adds a cell that was read to `cells`. */
 export function addWireCell(cells: Cells, wire: WireCell): void {
   switch (wire.kind) {
-    case 'requests': {
-      const { kind, bucket, status, service, connect, ...rest } = wire
-      cells.mergeRequestCell({
-        ...rest,
-        bucketMs: Date.parse(bucket),
-        status: new Map(Object.entries(status).map(([code, n]) => [Number(code), n])),
-        service: fromSparse(service),
-        connect: fromSparse(connect),
-      })
+    case 'requests':
+      addRequests(cells, wire)
       break
-    }
     case 'gauge': {
       const { kind, bucket, at, ...rest } = wire
       cells.addGauge({ ...rest, bucketMs: Date.parse(bucket), lastMs: Date.parse(at) })
@@ -185,4 +186,37 @@ export function addWireCell(cells: Cells, wire: WireCell): void {
       break
     }
   }
+}
+
+/** Of these there are the most: added as they are, with nothing made that is thrown away again. */
+function addRequests(cells: Cells, wire: z.infer<typeof requestsSchema>): void {
+  const cell = cells.requestCell(wire.app, wire.process, Date.parse(wire.bucket))
+  cell.requests += wire.requests
+  for (const [code, n] of Object.entries(wire.status)) {
+    cell.status.set(Number(code), (cell.status.get(Number(code)) ?? 0) + n)
+  }
+  addSparse(cell.service, wire.service)
+  addSparse(cell.connect, wire.connect)
+  cell.bytes = addUp(cell.bytes, wire.bytes)
+}
+
+function addSparse(
+  histogram: Histogram,
+  { zero, bins, counts, sum, min, max }: SparseHistogram,
+): void {
+  const [low, high] = [bins[0], bins.at(-1)]
+  if (low !== undefined && high !== undefined) {
+    const isRoom = low >= histogram.first && high < histogram.first + histogram.counts.length
+    // Bins that hold nothing only make room.
+    const none = { ...emptyHistogram(), first: low }
+    if (!isRoom) merge(histogram, { ...none, counts: new Float64Array(high - low + 1) })
+  }
+  for (let i = 0; i < bins.length; i++) {
+    const at = (bins[i] as number) - histogram.first
+    histogram.counts[at] = (histogram.counts[at] as number) + (counts[i] ?? 0)
+  }
+  histogram.zero += zero
+  histogram.sum += sum
+  histogram.min = Math.min(histogram.min, min ?? Number.POSITIVE_INFINITY)
+  histogram.max = Math.max(histogram.max, max ?? Number.NEGATIVE_INFINITY)
 }

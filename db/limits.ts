@@ -43,7 +43,8 @@ interface Admitted {
 
 /** What is let in. The same questions in the same order have the same answers. */
 export class Limits {
-  private readonly admitted = new Map<string, Admitted>()
+  /** By the start of the bucket (Unix ms), and the app. */
+  private readonly admitted = new Map<number, Map<string, Admitted>>()
 
   /** @param bucketOf the start of the bucket whose names count for a minute (both Unix ms) */
   constructor(
@@ -81,14 +82,18 @@ export class Limits {
   }
 
   private of(app: string, bucketMs: number): Admitted {
-    const key = `${this.bucketOf(bucketMs)}\n${app}`
-    let admitted = this.admitted.get(key)
-    if (admitted === undefined) {
-      admitted = { processes: new Set(), metrics: new Set() }
-      this.admitted.set(key, admitted)
-    }
-    return admitted
+    const apps = inMap(this.admitted, this.bucketOf(bucketMs), () => new Map<string, Admitted>())
+    return inMap(apps, app, () => ({ processes: new Set(), metrics: new Set() }))
   }
+}
+
+function inMap<Key, Value>(map: Map<Key, Value>, key: Key, make: () => Value): Value {
+  let value = map.get(key)
+  if (value === undefined) {
+    value = make()
+    map.set(key, value)
+  }
+  return value
 }
 
 function admit(names: Set<string>, name: string, max: number): boolean {
