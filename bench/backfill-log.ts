@@ -66,7 +66,8 @@ export async function makeLog({
     for (let number = 0; number < bursts; number++) {
       const receivedAtMs = sinceMs + Math.floor((number * spanMs) / bursts)
       const app = number % apps
-      const value = burst(number, `bench-${app}`, receivedAtMs)
+      const process = Math.floor(number / apps) % PROCESSES.length
+      const value = burst({ number, app: `bench-${app}`, process, receivedAtMs })
       if (receivedAtMs >= nowMs + APPEND_MS) {
         if (batch.length > 0) await log.append(RAW, batch)
         nowMs = receivedAtMs
@@ -90,8 +91,15 @@ export async function makeLog({
   }
 }
 
-/** Requests of the second before the receipt. */
-function burst(number: number, app: string, receivedAtMs: number): string {
+interface Sent {
+  number: number
+  app: string
+  process: number
+  receivedAtMs: number
+}
+
+/** Requests of the second before the receipt, to one process type: a router has mostly one, web. */
+function burst({ number, app, process, receivedAtMs }: Sent): string {
   const columns = requestColumns(REQUESTS_A_BURST)
   for (let i = 0; i < REQUESTS_A_BURST; i++) {
     const any = (number * REQUESTS_A_BURST + i) * 2_654_435_761
@@ -100,7 +108,7 @@ function burst(number: number, app: string, receivedAtMs: number): string {
     columns.connectMs[i] = any % 3
     columns.status[i] = STATUS[any % STATUS.length] ?? 200
     columns.bytes[i] = any % 50_000
-    columns.process[i] = any % PROCESSES.length
+    columns.process[i] = process
     columns.code[i] = ABSENT
   }
   const counts = { received: REQUESTS_A_BURST, kept: REQUESTS_A_BURST }
