@@ -192,13 +192,17 @@ export function addWireCell(cells: Cells, wire: WireCell): void {
 function addRequests(cells: Cells, wire: z.infer<typeof requestsSchema>): void {
   const cell = cells.requestCell(wire.app, wire.process, Date.parse(wire.bucket))
   cell.requests += wire.requests
-  for (const [code, n] of Object.entries(wire.status)) {
-    cell.status.set(Number(code), (cell.status.get(Number(code)) ?? 0) + n)
+  for (const text of Object.keys(wire.status)) {
+    const code = Number(text)
+    cell.status.set(code, (cell.status.get(code) ?? 0) + (wire.status[text] ?? 0))
   }
   addSparse(cell.service, wire.service)
   addSparse(cell.connect, wire.connect)
   cell.bytes = addUp(cell.bytes, wire.bytes)
 }
+
+/** One bin of it. */
+const NOTHING: Histogram = { ...emptyHistogram(), counts: new Float64Array(1) }
 
 function addSparse(
   histogram: Histogram,
@@ -206,10 +210,11 @@ function addSparse(
 ): void {
   const [low, high] = [bins[0], bins.at(-1)]
   if (low !== undefined && high !== undefined) {
-    const isRoom = low >= histogram.first && high < histogram.first + histogram.counts.length
-    // Bins that hold nothing only make room.
-    const none = { ...emptyHistogram(), first: low }
-    if (!isRoom) merge(histogram, { ...none, counts: new Float64Array(high - low + 1) })
+    for (const first of [low, high]) {
+      const at = first - histogram.first
+      // A bin that holds nothing only makes room.
+      if (at < 0 || at >= histogram.counts.length) merge(histogram, { ...NOTHING, first })
+    }
   }
   for (let i = 0; i < bins.length; i++) {
     const at = (bins[i] as number) - histogram.first
