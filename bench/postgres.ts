@@ -68,7 +68,12 @@ export function debianPostgres(): string | undefined {
 export async function copyOf(sql: Sql, table: string): Promise<Buffer> {
   const parts: Buffer[] = []
   const stream = await sql.unsafe(`copy (select * from ${table}) to stdout`).readable()
-  for await (const part of stream) parts.push(part)
+  const done = Promise.withResolvers<void>()
+  // Flowing: postgres.js leaves its socket paused where a stream ends that was read step by step.
+  stream.on('data', (part) => parts.push(part))
+  stream.on('end', done.resolve)
+  stream.on('error', done.reject)
+  await done.promise
   return Buffer.concat(parts)
 }
 
