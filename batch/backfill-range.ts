@@ -1,6 +1,7 @@
 /** The range of a backfill: what of a burst and of a chunk lies in it. */
-import { type Burst, requestColumns } from '../core/burst.ts'
+import { NO_REQUESTS, type PackedBurst } from '../core/burst.ts'
 import { Cells } from '../core/cell.ts'
+import { valueAt } from '../core/column.ts'
 import { emptySignals } from '../core/signals.ts'
 
 /** Whole minutes, Unix ms: from `sinceMs` to before `untilMs`. */
@@ -18,20 +19,21 @@ const isIn = ({ sinceMs, untilMs }: Range, timeMs: number): boolean =>
   sinceMs <= timeMs && timeMs < untilMs
 
 /** Whether anything of the burst lies in the range, by the times of all that it holds. */
-export function touches({ app, ledger, requests, signals }: Burst, range: Range): boolean {
+export function touches({ app, ledger, requests, signals }: PackedBurst, range: Range): boolean {
   if (!isWanted(range, app)) return false
   for (const minuteMs of ledger.keys()) if (isIn(range, minuteMs)) return true
-  for (const timeMs of requests.timeMs) if (isIn(range, timeMs)) return true
+  for (let row = 0; row < requests.rows; row++) {
+    if (isIn(range, valueAt(requests.timeMs, row))) return true
+  }
   return [signals.points, signals.markers, signals.dynos].some((events) =>
     events.some(({ timeMs }) => isIn(range, timeMs)),
   )
 }
 
-const NO_REQUESTS = requestColumns(0)
 const NO_SIGNALS = emptySignals()
 
 /** What of a burst says that it came, and what it lost: without what it costs to fold. */
-export function withoutEvents(burst: Burst): Burst {
+export function withoutEvents(burst: PackedBurst): PackedBurst {
   return { ...burst, requests: NO_REQUESTS, signals: NO_SIGNALS }
 }
 

@@ -5,7 +5,8 @@
 import type { LogRecord } from '../broker/log.ts'
 import { type Chunk, PartitionAggregator, type RawContent } from '../core/aggregate.ts'
 import { cellsOfRecord, toAggregateRecords } from '../core/aggregate-record.ts'
-import { BurstError, decodeBurst } from '../core/burst.ts'
+import { BurstError } from '../core/burst.ts'
+import { readKeptBurst } from '../core/burst-reader.ts'
 import { CHUNK_MS } from '../core/chunk.ts'
 import { isRepartitioned } from '../core/control.ts'
 import { type Place, placeBehind } from '../core/place.ts'
@@ -237,7 +238,7 @@ export class Scan {
   private pushOne({ record, content, isTouching }: Read, isWhole: boolean): Chunk | undefined {
     if (content === 'damaged') return this.aggregator.push(record)
     if (typeof content !== 'object') return this.aggregator.pushContent(record, content)
-    if (isTouching) this.requests += content.requests.timeMs.length
+    if (isTouching) this.requests += content.requests.rows
     const isTaken = isTouching || isWhole || this.isCutAtStart
     return this.aggregator.pushContent(record, isTaken ? content : withoutEvents(content))
   }
@@ -272,7 +273,7 @@ function contentOf({ value }: LogRecord): Read['content'] {
   if (value.length === 0) return undefined
   if (isRepartitioned(value)) return 'repartitioned'
   try {
-    return decodeBurst(value)
+    return readKeptBurst(value)
   } catch (error) {
     if (error instanceof BurstError) return 'damaged'
     throw error

@@ -3,7 +3,7 @@ import { z } from 'zod'
 import type { LogRecord, NewRecord } from '../broker/log.ts'
 import type { RawContent } from '../core/aggregate.ts'
 import { aggregateRecordSchema } from '../core/aggregate-record.ts'
-import { BurstError, decodeBurst, encodeBurst } from '../core/burst.ts'
+import { BurstError, decodeBurst, encodeBurst, packRequests } from '../core/burst.ts'
 import { burstFromJson, burstJsonSchema, burstToJson } from '../core/burst-json.ts'
 import { checkRecordSchema } from '../core/check-result.ts'
 import { isRepartitioned, REPARTITIONED } from '../core/control.ts'
@@ -83,7 +83,8 @@ export function rawLineContent(line: RawLine): RawContent | { undecodable: strin
   if ('tick' in line) return undefined
   if ('repartitioned' in line) return 'repartitioned'
   if ('undecodable' in line) return { undecodable: line.undecodable }
-  return burstFromJson(line)
+  const burst = burstFromJson(line)
+  return { ...burst, requests: packRequests(burst.requests) }
 }
 
 /** `partition` where the record must stand there; otherwise its key decides. */

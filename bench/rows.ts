@@ -1,5 +1,5 @@
 /** Rows of shelf.requests_1m by the day, made straight from cells. */
-import { ABSENT, requestColumns } from '../core/burst.ts'
+import { ABSENT, packRequests, requestColumns } from '../core/burst.ts'
 import { Cells, type RequestCell } from '../core/cell.ts'
 import { toSparse } from '../core/histogram.ts'
 import { histogramToText, timeToText } from '../db/schema.ts'
@@ -22,7 +22,7 @@ export function makeMinute(
     columns.code[i] = ABSENT
   }
   const cells = new Cells()
-  cells.addRequests(app, { ...columns, processes: ['web'] })
+  cells.addRequests(app, packRequests({ ...columns, processes: ['web'] }))
   return cells.requestCell(app, 'web', bucketMs)
 }
 

@@ -2,7 +2,8 @@
  * Aggregation of one raw partition, as a function of its records: chunks in, cells out. No I/O, so
  * that live, piped and replayed aggregation are one and the same.
  */
-import { type Burst, BurstError, decodeBurst } from './burst.ts'
+import { BurstError, type PackedBurst } from './burst.ts'
+import { readNextBurst } from './burst-reader.ts'
 import { Cells } from './cell.ts'
 import { type Position, settledMinute, startsChunk } from './chunk.ts'
 import { isRepartitioned, Repartitioned } from './control.ts'
@@ -18,7 +19,7 @@ export interface RawRecord extends Position {
 }
 
 /** What a raw record holds; undefined is a tick. */
-export type RawContent = Burst | 'repartitioned' | undefined
+export type RawContent = PackedBurst | 'repartitioned' | undefined
 
 /**
  * Which raw log a chunk is of. A log that replaced another has offsets of its own, so that places
@@ -174,7 +175,10 @@ export class PartitionAggregator {
     return { ...this.epoch, from, to, watermarkMs: this.last.timestamp, cells, deadLetters }
   }
 
-  private note(at: Position, { id, ledger, receivedAtMs }: Burst): { lostL10: number } | undefined {
+  private note(
+    at: Position,
+    { id, ledger, receivedAtMs }: PackedBurst,
+  ): { lostL10: number } | undefined {
     const sinceMs = lookBackMs(receivedAtMs, at.timestamp)
     return this.window.note(id, at, sumOf(ledger, 'lostL10'), sinceMs)
   }
@@ -182,7 +186,7 @@ export class PartitionAggregator {
   private fold(
     chunk: OpenChunk,
     record: RawRecord,
-    content: Burst | BurstError | 'repartitioned',
+    content: PackedBurst | BurstError | 'repartitioned',
   ): void {
     chunk.bursts += 1
     if (content === 'repartitioned') {
@@ -201,7 +205,7 @@ export class PartitionAggregator {
     }
   }
 
-  private foldBurst(chunk: OpenChunk, at: Position, burst: Burst): void {
+  private foldBurst(chunk: OpenChunk, at: Position, burst: PackedBurst): void {
     const earlier = this.note(at, burst)
     if (earlier === undefined) {
       // Its first try may lie in another partition, where clients that know fewer may still write.
@@ -232,7 +236,7 @@ function tryDecode(record: RawRecord): RawContent | BurstError {
   if (record.value.length === 0) return undefined
   if (isRepartitioned(record.value)) return 'repartitioned'
   try {
-    return decodeBurst(record.value)
+    return readNextBurst(record.value)
   } catch (error) {
     if (error instanceof BurstError) return error
     throw error

@@ -13,9 +13,9 @@ export function readBurstHead(value: string | Uint8Array): BurstHead | undefined
   try {
     const reader = new ByteReader(toBytes(value))
     if (reader.byte() !== BURST_VERSION) return undefined
-    const id = reader.raw(ID_BYTES).toHex()
+    const id = reader.hex(ID_BYTES)
     // The app and the drain.
-    for (let skipped = 0; skipped < 2; skipped++) reader.raw(reader.varint())
+    for (let skipped = 0; skipped < 2; skipped++) reader.skip(reader.varint())
     return { id, receivedAtMs: reader.varint() }
   } catch {
     return undefined

@@ -3,8 +3,10 @@
  * is small (a router line of about 290 bytes becomes about 10) and quick to fold.
  */
 import { ByteReader, ByteWriter, INTEGER_MAX } from './bytes.ts'
-import { appNameSchema } from './credential.ts'
-import { LEDGER_COUNTS, type Ledger, type LedgerCounts, MINUTE_MS, minuteOf } from './ledger.ts'
+import { type PackedColumn, readColumn, unpackColumn, writeColumn } from './column.ts'
+import { APP_NAME } from './credential.ts'
+import { type Ledger, minuteOf } from './ledger.ts'
+import { readLedger, writeLedger } from './ledger-bytes.ts'
 import { emptySignals, hasSignals, readSignals, type Signals, writeSignals } from './signals.ts'
 import { TIME_MS_MAX } from './time.ts'
 
@@ -32,27 +34,32 @@ export const STATUS_MAX = 999
 /** What a column of 6 bytes holds, beside ABSENT. */
 export const RESPONSE_BYTES_MAX = INTEGER_MAX - 1
 
-/**
- * One entry a request, in the order of the body. All columns are of one type: loops that see two are
- * compiled to something three times as slow.
- */
-export interface RequestColumns {
+/** The requests of a burst: one entry each in every column, in the order of the body. */
+interface Requests<Column> {
   /** Unix ms. */
-  timeMs: Float64Array
+  timeMs: Column
   /** Time in the app, ms, or ABSENT. */
-  serviceMs: Float64Array
+  serviceMs: Column
   /** Time to open the connection to the dyno, ms, or ABSENT. */
-  connectMs: Float64Array
+  connectMs: Column
   /** HTTP status, or ABSENT. */
-  status: Float64Array
+  status: Column
   /** Bytes sent to the client, or ABSENT. */
-  bytes: Float64Array
+  bytes: Column
   /** Index into `processes`. */
-  process: Float64Array
+  process: Column
   /** Index into `codes` (H12 …), or ABSENT: no error. */
-  code: Float64Array
+  code: Column
   processes: string[]
   codes: string[]
+}
+
+/** All of one type: loops that see two are compiled to something three times as slow. */
+export type RequestColumns = Requests<Float64Array>
+
+/** As they lie in a record: `rows` of them. */
+export interface PackedRequests extends Requests<PackedColumn> {
+  rows: number
 }
 
 export interface Burst {
@@ -66,6 +73,11 @@ export interface Burst {
   ledger: Ledger
   requests: RequestColumns
   signals: Signals
+}
+
+/** A burst whose requests are still as they lie in its record. */
+export interface PackedBurst extends Omit<Burst, 'requests'> {
+  requests: PackedRequests
 }
 
 /** What is wrong with a record's value: it goes to the dead-letter topic. */
@@ -91,73 +103,6 @@ export function requestColumns(count: number): RequestColumns {
     code: new Float64Array(count),
     processes: [],
     codes: [],
-  }
-}
-
-/** Bytes a value of a column takes, by the spread of its values. */
-function widthFor(spread: number): number {
-  if (spread === 0) return 0
-  if (spread < 2 ** 8) return 1
-  if (spread < 2 ** 16) return 2
-  if (spread < 2 ** 24) return 3
-  if (spread < 2 ** 32) return 4
-  return 6
-}
-
-/** A column and the least and the most that it may hold. */
-type Column = readonly [values: Float64Array | Float64Array, least: number, most: number]
-
-/** The columns in the order of the record. */
-function columnsOf(requests: RequestColumns): Column[] {
-  return [
-    [requests.timeMs, 0, TIME_MS_MAX],
-    [requests.serviceMs, ABSENT, DURATION_MS_MAX],
-    [requests.connectMs, ABSENT, DURATION_MS_MAX],
-    [requests.status, ABSENT, STATUS_MAX],
-    [requests.bytes, ABSENT, RESPONSE_BYTES_MAX],
-    [requests.process, 0, requests.processes.length - 1],
-    [requests.code, ABSENT, requests.codes.length - 1],
-  ]
-}
-
-/** A column is written as its least value, the width of the rest, and each value less the least. */
-function writeColumn(
-  writer: ByteWriter,
-  values: Float64Array,
-  leastAllowed: number,
-  mostAllowed: number,
-): void {
-  let least = Number.POSITIVE_INFINITY
-  let most = Number.NEGATIVE_INFINITY
-  for (let i = 0; i < values.length; i++) {
-    const value = values[i] as number
-    if (!Number.isInteger(value)) throw new RangeError(`a column holds whole numbers, not ${value}`)
-    if (value < least) least = value
-    if (value > most) most = value
-  }
-  if (least < leastAllowed || most > mostAllowed) {
-    throw new RangeError(`a column of ${leastAllowed} to ${mostAllowed} has ${least} to ${most}`)
-  }
-  const width = widthFor(most - least)
-  writer.byte(width)
-  writer.signed(least)
-  if (width > 0) writer.fixed(values, width, least)
-}
-
-/** What does not fit its column is not passed on: the cells it goes to would refuse it later. */
-function readColumn(reader: ByteReader, [values, least, most]: Column): void {
-  const width = reader.byte()
-  if (width > 6 || width === 5) throw new BurstError('corrupt', `a column of width ${width}`)
-  const base = reader.signed()
-  if (width === 0) values.fill(base)
-  else reader.fixed(values, width, base)
-  // Mostly nothing of that width can be out of bounds.
-  if (base >= least && base + 2 ** (width * 8) - 1 <= most) return
-  for (let i = 0; i < values.length; i++) {
-    const value = values[i] as number
-    if (!(value >= least && value <= most)) {
-      throw new BurstError('corrupt', `a column of ${least} to ${most} has ${value}`)
-    }
   }
 }
 
@@ -189,7 +134,7 @@ export function encodeBurst(burst: Burst): Uint8Array<ArrayBuffer> {
   if (burst.receivedAtMs > TIME_MS_MAX || requests.timeMs.length > ROWS_MAX) {
     throw new RangeError(`a burst has at most ${ROWS_MAX} requests, and a year of four digits`)
   }
-  if (!appNameSchema.safeParse(burst.app).success) throw new RangeError('no name of an app')
+  if (!APP_NAME.test(burst.app)) throw new RangeError('no name of an app')
   writer.reset()
   writer.byte(BURST_VERSION)
   writer.raw(hexToBytes(burst.id))
@@ -199,12 +144,7 @@ export function encodeBurst(burst: Burst): Uint8Array<ArrayBuffer> {
   writeLedger(writer, burst.ledger, minuteOf(burst.receivedAtMs))
   if (requests.timeMs.length > 0) {
     writer.byte(SECTION_REQUESTS)
-    writer.varint(requests.timeMs.length)
-    writeStrings(writer, requests.processes)
-    writeStrings(writer, requests.codes)
-    for (const [values, least, most] of columnsOf(requests)) {
-      writeColumn(writer, values, least, most)
-    }
+    writeRequests(writer, requests)
   }
   if (hasSignals(burst.signals)) {
     writer.byte(SECTION_SIGNALS)
@@ -219,8 +159,22 @@ export function encodeBurst(burst: Burst): Uint8Array<ArrayBuffer> {
  * @throws BurstError
  */
 export function decodeBurst(value: string | Uint8Array): Burst {
+  const burst = readBurst(value)
+  return { ...burst, requests: unpackRequests(burst.requests) }
+}
+
+/**
+ * The same, with its requests left where they lie.
+ * @throws BurstError
+ */
+export function readBurst(value: string | Uint8Array): PackedBurst {
+  return parseBurst(() => new ByteReader(toBytes(value)))
+}
+
+/** @throws BurstError, also for what `open` throws */
+export function parseBurst(open: () => ByteReader): PackedBurst {
   try {
-    return decode(toBytes(value))
+    return parse(open())
   } catch (error) {
     if (error instanceof BurstError) throw error
     throw new BurstError('corrupt', error instanceof Error ? error.message : String(error))
@@ -234,93 +188,99 @@ export function toBytes(value: string | Uint8Array): Uint8Array {
   return value
 }
 
-function decode(bytes: Uint8Array): Burst {
-  const reader = new ByteReader(bytes)
+function parse(reader: ByteReader): PackedBurst {
   const version = reader.byte()
   if (version !== BURST_VERSION) {
     throw new BurstError('unknown-version', `burst format version ${version} is not known here`)
   }
-  const id = reader.raw(ID_BYTES).toHex()
+  const id = reader.hex(ID_BYTES)
   const app = reader.string()
-  if (!appNameSchema.safeParse(app).success) throw new BurstError('corrupt', 'no name of an app')
+  if (!APP_NAME.test(app)) throw new RangeError('no name of an app')
   const drain = reader.string()
   const receivedAtMs = reader.varint()
-  if (receivedAtMs > TIME_MS_MAX) throw new BurstError('corrupt', `received at ${receivedAtMs}`)
+  if (receivedAtMs > TIME_MS_MAX) throw new RangeError(`received at ${receivedAtMs}`)
   const ledger = readLedger(reader, minuteOf(receivedAtMs))
-  let requests: RequestColumns | undefined
+  let requests: PackedRequests | undefined
   let signals: Signals | undefined
   for (;;) {
     const section = reader.byte()
     if (section === SECTION_END) break
+    if (section > SECTION_SIGNALS) {
+      throw new BurstError('unknown-section', `burst section ${section} is not known here`)
+    }
     if (section === SECTION_REQUESTS && requests === undefined) requests = readRequests(reader)
     else if (section === SECTION_SIGNALS && signals === undefined) {
       signals = readSignals(reader, receivedAtMs)
-    } else if (section === SECTION_REQUESTS || section === SECTION_SIGNALS) {
-      throw new BurstError('corrupt', `two sections ${section}`)
-    } else {
-      throw new BurstError('unknown-section', `burst section ${section} is not known here`)
-    }
+    } else throw new RangeError(`two sections ${section}`)
   }
-  if (reader.left > 0) throw new BurstError('corrupt', `${reader.left} bytes after the end`)
+  if (requests?.rows === 0) throw new RangeError('no requests in their section')
+  if (reader.left > 0) throw new RangeError(`${reader.left} bytes after the end`)
+  requests ??= NO_REQUESTS
+  signals ??= emptySignals()
+  return { id, app, drain, receivedAtMs, ledger, requests, signals }
+}
+
+function writeRequests(writer: ByteWriter, requests: RequestColumns): void {
+  const { processes, codes } = requests
+  writer.varint(requests.timeMs.length)
+  writeStrings(writer, processes)
+  writeStrings(writer, codes)
+  writeColumn(writer, requests.timeMs, 0, TIME_MS_MAX)
+  writeColumn(writer, requests.serviceMs, ABSENT, DURATION_MS_MAX)
+  writeColumn(writer, requests.connectMs, ABSENT, DURATION_MS_MAX)
+  writeColumn(writer, requests.status, ABSENT, STATUS_MAX)
+  writeColumn(writer, requests.bytes, ABSENT, RESPONSE_BYTES_MAX)
+  writeColumn(writer, requests.process, 0, processes.length - 1)
+  writeColumn(writer, requests.code, ABSENT, codes.length - 1)
+}
+
+function readRequests(reader: ByteReader): PackedRequests {
+  const rows = reader.varint()
+  if (rows > ROWS_MAX) throw new RangeError(`${rows} requests in one burst`)
+  const processes = readStrings(reader)
+  const codes = readStrings(reader)
+  // In the order of the record.
   return {
-    ...{ id, app, drain, receivedAtMs, ledger },
-    requests: requests ?? requestColumns(0),
-    signals: signals ?? emptySignals(),
+    rows,
+    timeMs: readColumn(reader, rows, 0, TIME_MS_MAX),
+    serviceMs: readColumn(reader, rows, ABSENT, DURATION_MS_MAX),
+    connectMs: readColumn(reader, rows, ABSENT, DURATION_MS_MAX),
+    status: readColumn(reader, rows, ABSENT, STATUS_MAX),
+    bytes: readColumn(reader, rows, ABSENT, RESPONSE_BYTES_MAX),
+    process: readColumn(reader, rows, 0, processes.length - 1),
+    code: readColumn(reader, rows, ABSENT, codes.length - 1),
+    processes,
+    codes,
   }
 }
 
-function readRequests(reader: ByteReader): RequestColumns {
-  const count = reader.varint()
-  if (count === 0 || count > ROWS_MAX) {
-    throw new BurstError('corrupt', `${count} requests in one burst`)
-  }
-  const requests = requestColumns(count)
-  requests.processes = readStrings(reader)
-  requests.codes = readStrings(reader)
-  for (const column of columnsOf(requests)) readColumn(reader, column)
-  return requests
+/** Packed, of a burst that has none: zeros say so. */
+export const NO_REQUESTS = readRequests(new ByteReader(new Uint8Array(17)))
+
+/**
+ * Packed as in a record.
+ * @throws RangeError where it holds what could not be read back
+ */
+export function packRequests(requests: RequestColumns): PackedRequests {
+  if (requests.timeMs.length === 0) return NO_REQUESTS
+  const writer = new ByteWriter()
+  writeRequests(writer, requests)
+  return readRequests(new ByteReader(writer.finish()))
 }
 
-/** Minutes relative to the one of receipt; of each row the counts that are not 0. */
-function writeLedger(writer: ByteWriter, ledger: Ledger, minuteMs: number): void {
-  writer.varint(ledger.size)
-  for (const [rowMinuteMs, counts] of ledger) {
-    if (!isMinute(rowMinuteMs)) throw new RangeError(`a ledger row of ${rowMinuteMs}`)
-    writer.signed((rowMinuteMs - minuteMs) / MINUTE_MS)
-    let present = 0
-    const values: number[] = []
-    LEDGER_COUNTS.forEach((what, i) => {
-      const by = counts[what]
-      if (!by) return
-      present += 2 ** i
-      values.push(by)
-    })
-    writer.varint(present)
-    for (const by of values) writer.varint(by)
+function unpackRequests({ rows, processes, codes, ...columns }: PackedRequests): RequestColumns {
+  return {
+    timeMs: unpackColumn(columns.timeMs, rows),
+    serviceMs: unpackColumn(columns.serviceMs, rows),
+    connectMs: unpackColumn(columns.connectMs, rows),
+    status: unpackColumn(columns.status, rows),
+    bytes: unpackColumn(columns.bytes, rows),
+    process: unpackColumn(columns.process, rows),
+    code: unpackColumn(columns.code, rows),
+    processes,
+    codes,
   }
 }
-
-function readLedger(reader: ByteReader, minuteMs: number): Ledger {
-  const ledger: Ledger = new Map()
-  for (let left = reader.varint(); left > 0; left--) {
-    const rowMinuteMs = minuteMs + reader.signed() * MINUTE_MS
-    if (!isMinute(rowMinuteMs)) throw new BurstError('corrupt', `a ledger row of ${rowMinuteMs}`)
-    const present = reader.varint()
-    if (present >= 2 ** LEDGER_COUNTS.length) {
-      throw new BurstError('corrupt', 'a ledger count that is not known here')
-    }
-    const counts: LedgerCounts = {}
-    for (let i = 0; present >> i !== 0; i++) {
-      const what = LEDGER_COUNTS[i]
-      if ((present >> i) % 2 === 1 && what !== undefined) counts[what] = reader.varint()
-    }
-    ledger.set(rowMinuteMs, counts)
-  }
-  return ledger
-}
-
-const isMinute = (timeMs: number): boolean =>
-  timeMs >= 0 && timeMs <= TIME_MS_MAX && minuteOf(timeMs) === timeMs
 
 function hexToBytes(hex: string): Uint8Array {
   const bytes = Uint8Array.fromHex(hex)

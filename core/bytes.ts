@@ -99,7 +99,7 @@ export class ByteWriter {
   }
 
   /** Each value minus `base`, in `width` bytes, lowest byte first. */
-  fixed(values: Float64Array | Float64Array, width: number, base: number): void {
+  fixed(values: Float64Array, width: number, base: number): void {
     const at = this.grow(values.length * width)
     const { bytes } = this
     // A loop a width: a test of it for each value would take as long as the rest.
@@ -120,13 +120,11 @@ export class ByteWriter {
   }
 }
 
-type Column = Float64Array | Float64Array
-
-function writeBytes(values: Column, base: number, bytes: Uint8Array, start: number): void {
+function writeBytes(values: Float64Array, base: number, bytes: Uint8Array, start: number): void {
   for (let i = 0; i < values.length; i++) bytes[start + i] = (values[i] as number) - base
 }
 
-function writePairs(values: Column, base: number, bytes: Uint8Array, start: number): void {
+function writePairs(values: Float64Array, base: number, bytes: Uint8Array, start: number): void {
   let at = start
   for (let i = 0; i < values.length; i++) {
     const rest = ((values[i] as number) - base) | 0
@@ -137,7 +135,7 @@ function writePairs(values: Column, base: number, bytes: Uint8Array, start: numb
 }
 
 function writeWide(
-  values: Column,
+  values: Float64Array,
   width: number,
   base: number,
   bytes: Uint8Array,
@@ -161,25 +159,40 @@ function writeWide(
   }
 }
 
+/**
+ * The text in UTF-8 from `start` to `end`.
+ * @throws TypeError where it is not UTF-8, RangeError where the log does not hold it
+ */
+export function textAt(bytes: Uint8Array, start: number, end: number): string {
+  const text = decoder.decode(bytes.subarray(start, end))
+  checkText(text)
+  return text
+}
+
 /** Reads what ByteWriter wrote. Throws RangeError where the bytes end too early. */
 export class ByteReader {
   private at = 0
 
-  constructor(private readonly bytes: Uint8Array) {}
+  constructor(
+    readonly bytes: Uint8Array,
+    private readonly end = bytes.length,
+    private readonly readText = textAt,
+  ) {}
 
   get left(): number {
-    return this.bytes.length - this.at
+    return this.end - this.at
   }
 
-  private take(count: number): number {
-    if (count > this.left) throw new RangeError('the bytes end too early')
+  /** Passes over the next `count` bytes, and tells where they begin. */
+  skip(count: number): number {
     const start = this.at
-    this.at += count
+    if (count > this.end - start) throw new RangeError('the bytes end too early')
+    this.at = start + count
     return start
   }
 
   byte(): number {
-    return byteAt(this.bytes, this.take(1))
+    return byteAt(this.bytes, this.skip(1))
   }
 
   varint(): number {
@@ -202,56 +215,22 @@ export class ByteReader {
   }
 
   float(): number {
-    const at = this.take(8)
+    const at = this.skip(8)
     return new DataView(this.bytes.buffer, this.bytes.byteOffset).getFloat64(at, true)
   }
 
   string(): string {
-    const text = decoder.decode(this.raw(this.varint()))
-    checkText(text)
-    return text
+    const length = this.varint()
+    return this.readText(this.bytes, this.skip(length), this.at)
+  }
+
+  hex(count: number): string {
+    // A view would give the array a buffer of its own, which costs a copy of all of it.
+    return this.bytes.slice(this.skip(count), this.at).toHex()
   }
 
   /** A view of the next `count` bytes. */
   raw(count: number): Uint8Array {
-    const start = this.take(count)
-    return this.bytes.subarray(start, start + count)
-  }
-
-  /** Fills `into` with values of `width` bytes each, plus `base`. */
-  fixed(into: Column, width: number, base: number): void {
-    const at = this.take(into.length * width)
-    if (width === 1) readBytes(this.bytes, at, base, into)
-    else if (width === 2) readPairs(this.bytes, at, base, into)
-    else readWide(this.bytes, at, width, base, into)
-  }
-}
-
-function readBytes(bytes: Uint8Array, start: number, base: number, into: Column): void {
-  for (let i = 0; i < into.length; i++) into[i] = byteAt(bytes, start + i) + base
-}
-
-function readPairs(bytes: Uint8Array, start: number, base: number, into: Column): void {
-  let at = start
-  for (let i = 0; i < into.length; i++) {
-    into[i] = byteAt(bytes, at) + (byteAt(bytes, at + 1) << 8) + base
-    at += 2
-  }
-}
-
-function readWide(
-  bytes: Uint8Array,
-  start: number,
-  width: number,
-  base: number,
-  into: Column,
-): void {
-  let at = start
-  for (let i = 0; i < into.length; i++) {
-    let value = byteAt(bytes, at) + (byteAt(bytes, at + 1) << 8) + (byteAt(bytes, at + 2) << 16)
-    if (width > 3) value += byteAt(bytes, at + 3) * 2 ** 24
-    if (width === 6) value += byteAt(bytes, at + 4) * 2 ** 32 + byteAt(bytes, at + 5) * 2 ** 40
-    into[i] = value + base
-    at += width
+    return this.bytes.subarray(this.skip(count), this.at)
   }
 }

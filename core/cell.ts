@@ -1,16 +1,18 @@
 /** Cells: what a stretch of the log adds up to, by app, process type and minute of the event. */
-import { ABSENT, type RequestColumns } from './burst.ts'
+import { ABSENT, type PackedRequests } from './burst.ts'
+import { addedAt, highestOf, type PackedColumn, valueAt } from './column.ts'
 import {
   emptyHistogram,
   type Histogram,
   merge as mergeHistogram,
+  recordTally,
   record as recordValue,
-  recordWhole,
 } from './histogram.ts'
 import { addCounts, addUp, type LedgerCounts, MINUTE_MS, minuteOf } from './ledger.ts'
 import type { Marker } from './marker.ts'
 import type { Signals } from './signals.ts'
 import { summand } from './sum.ts'
+import { type Tally, tally } from './tally.ts'
 
 /** The requests of one app and process type in one minute. */
 export interface RequestCell {
@@ -89,8 +91,19 @@ export class Cells {
   readonly measures = new Map<string, MeasureCell>()
   readonly markers = new Map<string, MarkerCell>()
   readonly dynos = new Map<string, DynoCell>()
+  /** The last ones by app, mostly those that are asked for next: to make a key takes longer. */
+  private readonly lastRequests = new Map<string, RequestCell>()
+  private readonly lastLedger = new Map<string, LedgerCell>()
 
   requestCell(app: string, process: string, bucketMs: number): RequestCell {
+    const last = this.lastRequests.get(app)
+    if (last?.bucketMs === bucketMs && last.process === process) return last
+    const cell = this.requestCellByKey(app, process, bucketMs)
+    this.lastRequests.set(app, cell)
+    return cell
+  }
+
+  private requestCellByKey(app: string, process: string, bucketMs: number): RequestCell {
     const key = `${bucketMs}\n${app}\n${process}`
     let cell = this.requests.get(key)
     if (cell === undefined) {
@@ -109,28 +122,28 @@ export class Cells {
     return cell
   }
 
-  addRequests(app: string, columns: RequestColumns): void {
-    const { timeMs, process } = columns
+  addRequests(app: string, requests: PackedRequests): void {
     // A burst mostly lies in one minute and one process type: rows are added by runs of these, a
     // column at a time.
-    for (let from = 0; from < timeMs.length; ) {
-      const bucketMs = minuteOf(timeMs[from] as number)
-      const processIndex = process[from] as number
-      const to = endOfRun(columns, from, bucketMs, processIndex)
-      const cell = this.requestCell(app, columns.processes[processIndex] as string, bucketMs)
-      addRun(cell, columns, from, to)
-      if (columns.codes.length > 0) this.addCodes(cell, columns, from, to)
+    for (let from = 0; from < requests.rows; ) {
+      const bucketMs = minuteOf(valueAt(requests.timeMs, from))
+      const process = valueAt(requests.process, from)
+      const to = endOfRun(requests, from, bucketMs, process)
+      const cell = this.requestCell(app, requests.processes[process] as string, bucketMs)
+      addRun(cell, requests, from, to)
+      if (requests.codes.length > 0) this.addCodes(cell, requests, from, to)
       from = to
     }
   }
 
-  private addCodes(cell: RequestCell, columns: RequestColumns, from: number, to: number): void {
+  private addCodes(cell: RequestCell, requests: PackedRequests, from: number, to: number): void {
     const { app, process, bucketMs } = cell
-    for (let i = from; i < to; i++) {
-      const code = columns.code[i] as number
+    const { length, values, counts } = tally(requests.code, from, to)
+    for (let i = 0; i < length; i++) {
+      const code = values[i] as number
       if (code === ABSENT) continue
-      const name = columns.codes[code] as string
-      this.addCounter({ app, process, name, source: '', bucketMs, sum: 1 })
+      const name = requests.codes[code] as string
+      this.addCounter({ app, process, name, source: '', bucketMs, sum: counts[i] as number })
     }
   }
 
@@ -177,8 +190,9 @@ export class Cells {
   }
 
   addCounter(more: CounterCell): void {
-    const cell = this.counters.get(metricKey(more))
-    if (cell === undefined) this.counters.set(metricKey(more), { ...more })
+    const key = metricKey(more)
+    const cell = this.counters.get(key)
+    if (cell === undefined) this.counters.set(key, { ...more })
     else cell.sum += more.sum
   }
 
@@ -213,10 +227,19 @@ export class Cells {
   }
 
   addLedger(app: string, bucketMs: number, counts: LedgerCounts): void {
+    const last = this.lastLedger.get(app)
+    if (last?.bucketMs === bucketMs) addCounts(last.counts, counts)
+    else this.lastLedger.set(app, this.addLedgerByKey(app, bucketMs, counts))
+  }
+
+  private addLedgerByKey(app: string, bucketMs: number, counts: LedgerCounts): LedgerCell {
     const key = `${bucketMs}\n${app}`
-    const cell = this.ledger.get(key)
-    if (cell === undefined) this.ledger.set(key, { app, bucketMs, counts: { ...counts } })
-    else addCounts(cell.counts, counts)
+    let cell = this.ledger.get(key)
+    if (cell === undefined) {
+      cell = { app, bucketMs, counts: { ...counts } }
+      this.ledger.set(key, cell)
+    } else addCounts(cell.counts, counts)
+    return cell
   }
 
   mergeRequestCell(other: RequestCell): void {
@@ -239,43 +262,42 @@ function addStatus(cell: RequestCell, status: number, n: number): void {
 
 /** Where the rows from `from` on cease to be of this minute and process type. */
 function endOfRun(
-  { timeMs, process }: RequestColumns,
+  { rows, timeMs, process }: PackedRequests,
   from: number,
   bucketMs: number,
   processIndex: number,
 ): number {
-  let to = from + 1
-  while (
-    to < timeMs.length &&
-    process[to] === processIndex &&
-    (timeMs[to] as number) >= bucketMs &&
-    (timeMs[to] as number) < bucketMs + MINUTE_MS
-  ) {
-    to++
+  const endMs = bucketMs + MINUTE_MS
+  // Mostly nothing of that width can be of another.
+  if (process.width === 0 && timeMs.base >= bucketMs && highestOf(timeMs) < endMs) return rows
+  for (let row = from + 1; row < rows; row++) {
+    const ms = valueAt(timeMs, row)
+    if (ms < bucketMs || ms >= endMs || valueAt(process, row) !== processIndex) return row
   }
-  return to
+  return rows
 }
 
-function addRun(cell: RequestCell, columns: RequestColumns, from: number, to: number): void {
+function addRun(cell: RequestCell, requests: PackedRequests, from: number, to: number): void {
   cell.requests += to - from
-  addStatuses(cell, columns.status, from, to)
-  recordWhole(cell.service, columns.serviceMs, from, to)
-  recordWhole(cell.connect, columns.connectMs, from, to)
-  let bytes = 0
-  for (let i = from; i < to; i++) {
-    const more = columns.bytes[i] as number
-    if (more !== ABSENT) bytes += more
-  }
-  cell.bytes = addUp(cell.bytes, bytes)
+  addStatuses(cell, tally(requests.status, from, to))
+  recordTally(cell.service, tally(requests.serviceMs, from, to))
+  recordTally(cell.connect, tally(requests.connectMs, from, to))
+  cell.bytes = addUp(cell.bytes, sumOf(requests.bytes, from, to))
 }
 
-/** Most requests have the status of the one before. */
-function addStatuses(cell: RequestCell, status: Float64Array, from: number, to: number): void {
-  for (let at = from; at < to; ) {
-    const code = status[at] as number
-    let end = at + 1
-    while (end < to && status[end] === code) end++
-    if (code !== ABSENT) addStatus(cell, code, end - at)
-    at = end
+function addStatuses(cell: RequestCell, { length, values, counts }: Tally): void {
+  for (let i = 0; i < length; i++) {
+    const status = values[i] as number
+    if (status !== ABSENT) addStatus(cell, status, counts[i] as number)
   }
+}
+
+/** Of the values above 0: ABSENT is none. */
+function sumOf({ bytes, start, width, base }: PackedColumn, from: number, to: number): number {
+  let sum = 0
+  for (let row = from; row < to; row++) {
+    const value = base + addedAt(bytes, start + row * width, width)
+    if (value > 0) sum += value
+  }
+  return sum
 }

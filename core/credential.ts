@@ -6,12 +6,11 @@
 import * as z from 'zod'
 
 /** Heroku's app names have at most 30 characters; others' are longer. */
+export const APP_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/
+
 export const appNameSchema = z
   .string()
-  .regex(
-    /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/,
-    'an app name is 1 to 64 letters, digits, dots, dashes and underscores',
-  )
+  .regex(APP_NAME, 'an app name is 1 to 64 letters, digits, dots, dashes and underscores')
 
 const keyIdSchema = z.string().regex(/^[A-Za-z0-9]{1,16}$/)
 
@@ -95,7 +94,7 @@ export function authenticator(
     if (credentials === undefined) return undefined
     const [, keyId = '', drainId = '', mac = ''] = SECRET.exec(credentials.password) ?? []
     const key = await imported.get(keyId)
-    if (key === undefined || !appNameSchema.safeParse(credentials.user).success) return undefined
+    if (key === undefined || !APP_NAME.test(credentials.user)) return undefined
     const app = credentials.user
     const signature = Uint8Array.fromBase64(mac, { alphabet: 'base64url' })
     const valid = await crypto.subtle.verify('HMAC', key, signature, message(app, keyId, drainId))

@@ -55,14 +55,28 @@ export class DedupeWindow {
     sinceMs = Number.POSITIVE_INFINITY,
   ): { lostL10: number } | undefined {
     if (++this.notes % FORGET_EVERY === 0) this.forget(at)
-    const tries = this.seen.get(id) ?? []
-    while (tries[0] !== undefined && !inWindow(tries[0], at)) tries.shift()
-    const recalled = this.recalled.get(id)
-    const earlier = recalled?.find(({ timestamp }) => timestamp >= sinceMs)
-    const losses = [tries[0], earlier].flatMap((seen) => (seen ? [seen.lostL10] : []))
     const now = { offset: at.offset, timestamp: at.timestamp, lostL10 }
+    const recalled = this.recalled.get(id)
+    const tries = this.seen.get(id)
+    if (tries === undefined && recalled === undefined) {
+      this.seen.set(id, [now])
+      return undefined
+    }
+    return this.noteAgain(id, now, tries ?? [], recalled ?? [], sinceMs)
+  }
+
+  private noteAgain(
+    id: string,
+    now: Seen,
+    tries: Tries,
+    recalled: Tries,
+    sinceMs: number,
+  ): { lostL10: number } | undefined {
+    while (tries[0] !== undefined && !inWindow(tries[0], now)) tries.shift()
+    const earlier = recalled.find(({ timestamp }) => timestamp >= sinceMs)
+    const losses = [tries[0], earlier].flatMap((seen) => (seen ? [seen.lostL10] : []))
     addTry(tries, now)
-    if (recalled !== undefined) addTry(recalled, now)
+    addTry(recalled, now)
     this.seen.delete(id)
     this.seen.set(id, tries)
     return losses.length === 0 ? undefined : { lostL10: Math.max(...losses) }

@@ -5,6 +5,7 @@
  */
 
 import { summand } from './sum.ts'
+import type { Tally } from './tally.ts'
 
 /** Bins for each doubling of the value: 2^scale. */
 export const BINS_PER_DOUBLING = 32
@@ -125,21 +126,15 @@ export function record(histogram: Histogram, value: number, count = 1): void {
   if (value > histogram.max) histogram.max = value
 }
 
-/**
- * Adds the values from index `from` up to, without, `to`: whole numbers, of which those below 0 are
- * absent ones, and passed over.
- */
-export function recordWhole(
-  histogram: Histogram,
-  values: Float64Array,
-  from: number,
-  to: number,
-): void {
-  let [sum, least, most] = [0, Number.POSITIVE_INFINITY, ABSENT_MAX]
-  for (let i = from; i < to; i++) {
+/** Adds whole numbers, each so often; those below 0 are absent ones, and passed over. */
+export function recordTally(histogram: Histogram, { length, values, counts: times }: Tally): void {
+  let sum = 0
+  let least = Number.POSITIVE_INFINITY
+  let most = ABSENT_MAX
+  for (let i = 0; i < length; i++) {
     const value = values[i] as number
     if (value <= ABSENT_MAX) continue
-    sum += value
+    sum += value * (times[i] as number)
     if (value < least) least = value
     if (value > most) most = value
   }
@@ -150,15 +145,14 @@ export function recordWhole(
   // Room is made once, for all of them.
   if (most > 0) makeRoom(histogram, binOfWhole(Math.max(least, 1)), binOfWhole(most))
   const { counts, first } = histogram
-  let zero = 0
-  for (let i = from; i < to; i++) {
+  for (let i = 0; i < length; i++) {
     const value = values[i] as number
+    const count = times[i] as number
     if (value > 0) {
       const at = binOfWhole(value) - first
-      counts[at] = (counts[at] as number) + 1
-    } else if (value === 0) zero += 1
+      counts[at] = (counts[at] as number) + count
+    } else if (value === 0) histogram.zero += count
   }
-  histogram.zero += zero
 }
 
 /** Adds all of `other` to `histogram`. Exact: the same as if every value had been recorded here. */

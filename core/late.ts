@@ -5,7 +5,7 @@
  * burst is a duplicate as well if its id occurred before in its partition, from a minute of log time
  * before its receipt on.
  */
-import { BurstError, decodeBurst } from './burst.ts'
+import { BurstError, readBurst } from './burst.ts'
 import { type BurstHead, readBurstHead } from './burst-head.ts'
 import type { Position } from './chunk.ts'
 import { isRepartitioned } from './control.ts'
@@ -52,7 +52,7 @@ export class LookBack {
     const tries = this.found.get(readBurstHead(value)?.id ?? '')
     if (tries === undefined) return
     try {
-      const lostL10 = sumOf(decodeBurst(value).ledger, 'lostL10')
+      const lostL10 = sumOf(readBurst(value).ledger, 'lostL10')
       addTry(tries, { offset, timestamp, lostL10 })
     } catch (error) {
       // What goes to the dead letters was not counted.

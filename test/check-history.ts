@@ -2,7 +2,7 @@
 
 import type { AggregateRecord } from '../core/aggregate-record.ts'
 import { toAggregateRecords } from '../core/aggregate-record.ts'
-import { ABSENT, requestColumns } from '../core/burst.ts'
+import { ABSENT, packRequests, requestColumns } from '../core/burst.ts'
 import { Cells } from '../core/cell.ts'
 import { PartitionChecker } from '../core/check.ts'
 import type { CheckRecord, CheckResult } from '../core/check-result.ts'
@@ -61,7 +61,7 @@ export class History {
         columns.process[i] = 0
         columns.code[i] = ABSENT
       }
-      cells.addRequests(app, { ...columns, processes: [process], codes: [] })
+      cells.addRequests(app, packRequests({ ...columns, processes: [process], codes: [] }))
       cells.addLedger(app, at(minute), { received: requests, kept: requests })
     })
   }

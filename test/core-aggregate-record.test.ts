@@ -6,7 +6,7 @@ import {
   ledgerCellFromWire,
   toAggregateRecords,
 } from '../core/aggregate-record.ts'
-import { ABSENT, requestColumns } from '../core/burst.ts'
+import { ABSENT, packRequests, requestColumns } from '../core/burst.ts'
 import { Cells } from '../core/cell.ts'
 import { addWireCell, cellsToWire, compareText } from '../core/cell-wire.ts'
 import type { Signals } from '../core/signals.ts'
@@ -78,7 +78,7 @@ function manyCells(count: number, random = seededRandom(1)): Cells {
     // By place, not by chance: each cell is the same in whatever order the cells come.
     for (let row = 0; row < 120; row++) requests.serviceMs[row] = 1 + ((row * row * 2 + i) % 30_000)
     requests.code.fill(ABSENT)
-    cells.addRequests(`app-日本-${i}`, requests)
+    cells.addRequests(`app-日本-${i}`, packRequests(requests))
     cells.addSignals(`app-日本-${i}`, signalsOf(i))
     cells.addLedger(`app-日本-${i}`, WATERMARK_MS, { received: 120, kept: 120 })
   }
@@ -91,7 +91,7 @@ describe('the records of a chunk', () => {
       fc.property(fc.array(arbitraryBurst, { maxLength: 4 }), (bursts) => {
         const cells = new Cells()
         for (const { app, ledger, requests, signals } of bursts) {
-          cells.addRequests(app, requests)
+          cells.addRequests(app, packRequests(requests))
           cells.addSignals(app, signals)
           for (const [minuteMs, counts] of ledger) cells.addLedger(app, minuteMs, counts)
         }
@@ -127,7 +127,7 @@ describe('the records of a chunk', () => {
     requests.status.set([503, 200, ABSENT])
     requests.bytes.set([1, ABSENT, 20])
     requests.code.fill(ABSENT)
-    cells.addRequests('demo', requests)
+    cells.addRequests('demo', packRequests(requests))
     expect(recordsOf(cells)[0]?.cells).toEqual([
       {
         kind: 'requests',

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'bun:test'
 import fc from 'fast-check'
 import { ledgerCellFromWire } from '../core/aggregate-record.ts'
-import { encodeBurst, requestColumns } from '../core/burst.ts'
+import { encodeBurst, packRequests, requestColumns } from '../core/burst.ts'
 import { Cells } from '../core/cell.ts'
 import { addWireCell, cellsToWire } from '../core/cell-wire.ts'
 import { CHUNK_MS, CHUNK_OFFSETS, startsChunk } from '../core/chunk.ts'
@@ -172,7 +172,7 @@ describe('the cells', () => {
         const once = new Cells()
         for (const [i, { burst }] of [...log.entries()].reverse()) {
           if (burst === undefined || earlierTries(log, i).length > 0) continue
-          once.addRequests(burst.app, burst.requests)
+          once.addRequests(burst.app, packRequests(burst.requests))
           once.addSignals(burst.app, burst.signals)
         }
         const written = new Cells()

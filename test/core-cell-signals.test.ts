@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'bun:test'
 import fc from 'fast-check'
-import { ABSENT, requestColumns } from '../core/burst.ts'
+import { ABSENT, packRequests, requestColumns } from '../core/burst.ts'
 import { Cells } from '../core/cell.ts'
 import { cellsToWire, type WireCell } from '../core/cell-wire.ts'
 import { emptyHistogram, record, toSparse } from '../core/histogram.ts'
@@ -168,7 +168,7 @@ test('errors of the router are counters of their process type and minute, by cod
   requests.process.set([0, 0, 0, 0, 1])
   requests.code.set([0, ABSENT, 0, 0, 1])
   const cells = new Cells()
-  cells.addRequests('demo', requests)
+  cells.addRequests('demo', packRequests(requests))
   const errors = [...cells.counters.values()].map(({ process, name, bucketMs, sum }) => {
     return [process, name, (bucketMs - MINUTE) / 60_000, sum]
   })

@@ -1,6 +1,6 @@
 import { expect, test } from 'bun:test'
 import fc from 'fast-check'
-import { ABSENT, type RequestColumns } from '../core/burst.ts'
+import { ABSENT, packRequests, type RequestColumns } from '../core/burst.ts'
 import { Cells, type RequestCell } from '../core/cell.ts'
 import { emptyHistogram, record, type SparseHistogram, toSparse } from '../core/histogram.ts'
 import { arbitraryBurst } from './arbitraries.ts'
@@ -50,7 +50,7 @@ test('a cell is what its requests add up to, by process type and minute', () => 
   fc.assert(
     fc.property(arbitraryRequests, (columns) => {
       const cells = new Cells()
-      cells.addRequests('demo', columns)
+      cells.addRequests('demo', packRequests(columns))
       const groups = Map.groupBy(rowsOf(columns), ({ key }) => key)
       const expected = [...groups].map(([key, rows]) => {
         const statuses = Object.groupBy(rows, ({ status }) => status)
@@ -75,11 +75,11 @@ test('merged cells are the cells of all requests, in whatever order they come', 
   fc.assert(
     fc.property(fc.array(arbitraryRequests, { maxLength: 4 }), (bursts) => {
       const direct = new Cells()
-      for (const columns of bursts) direct.addRequests('demo', columns)
+      for (const columns of bursts) direct.addRequests('demo', packRequests(columns))
       const merged = new Cells()
       for (const columns of bursts.toReversed()) {
         const one = new Cells()
-        one.addRequests('demo', columns)
+        one.addRequests('demo', packRequests(columns))
         for (const cell of one.requests.values()) merged.mergeRequestCell(cell)
       }
       expect(cellsOf(merged)).toEqual(cellsOf(direct))
@@ -91,7 +91,7 @@ test('apps do not share a cell', () => {
   fc.assert(
     fc.property(arbitraryRequests, (columns) => {
       const cells = new Cells()
-      for (const app of ['demo', 'shop']) cells.addRequests(app, columns)
+      for (const app of ['demo', 'shop']) cells.addRequests(app, packRequests(columns))
       const requests = { demo: 0, shop: 0 }
       for (const { app, requests: n } of cells.requests.values()) {
         if (app === 'demo' || app === 'shop') requests[app] += n

@@ -1,8 +1,8 @@
 /** What the rows of a tier must be, from the events themselves; and what they are. */
-import { ABSENT, requestColumns } from '../core/burst.ts'
+import { ABSENT, packRequests, requestColumns } from '../core/burst.ts'
 import { Cells } from '../core/cell.ts'
 import { toSparse } from '../core/histogram.ts'
-import { LEDGER_COUNTS } from '../core/ledger.ts'
+import { addUp, LEDGER_COUNTS } from '../core/ledger.ts'
 import type { Sql } from '../db/client.ts'
 import { histogramFromText } from '../db/schema.ts'
 
@@ -33,10 +33,10 @@ export function cellsOf(events: readonly Event[]): Cells {
     requests.serviceMs[0] = serviceMs
     requests.connectMs[0] = serviceMs === 0 ? ABSENT : serviceMs % 7
     requests.status[0] = status
-    requests.bytes[0] = bytes
+    requests.bytes[0] = ABSENT
     requests.process[0] = 0
     requests.code[0] = status === 503 ? 0 : ABSENT
-    cells.addRequests(app, { ...requests, processes: [process], codes: ['H12'] })
+    cells.addRequests(app, packRequests({ ...requests, processes: [process], codes: ['H12'] }))
     const point = { timeMs, process, name, source: '', value }
     cells.addSignals(app, {
       points: [
@@ -48,6 +48,9 @@ export function cellsOf(events: readonly Event[]): Cells {
       dynos: [],
     })
     const bucketMs = Math.floor(timeMs / 60_000) * 60_000
+    // More than one request can have: what adds up in a tier.
+    const cell = cells.requestCell(app, process, bucketMs)
+    cell.bytes = addUp(cell.bytes, bytes)
     cells.addLedger(app, bucketMs, { received: bytes, kept: 1, repartitioned: serviceMs })
   }
   return cells

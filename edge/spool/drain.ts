@@ -2,7 +2,7 @@
  * Brings what waits in the spool into the log, oldest first. Two drains at once are harmless: a burst
  * that is produced twice has one id, and is counted once.
  */
-import { decodeBurst } from '../../core/burst.ts'
+import { readBurst } from '../../core/burst.ts'
 import type { Sink, SinkRecord } from '../sinks/sink.ts'
 import { RAW_TOPIC } from './keeper.ts'
 import { type Spool, step } from './spool.ts'
@@ -149,7 +149,7 @@ async function reject(spool: Spool, name: string, why: string, drained: Drained)
 /** The burst's app, the key of its record; undefined where it can't be read. */
 function appOf(value: Uint8Array): string | undefined {
   try {
-    return decodeBurst(value).app
+    return readBurst(value).app
   } catch {
     return undefined
   }
