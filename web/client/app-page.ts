@@ -73,7 +73,9 @@ export class AppPage {
 
   private draw(): void {
     // What is to be seen at once first, the others when that was painted.
-    const heightPx = this.isPainted ? Number.POSITIVE_INFINITY : innerHeight
+    const heightPx = this.isPainted
+      ? Number.POSITIVE_INFINITY
+      : innerHeight - this.target.getBoundingClientRect().top
     this.charts.set(panelsOf(this.view, this.address.choices), this.view, heightPx)
     this.drawLane()
     drawTruth(this.view, this.problem)
