@@ -70,8 +70,8 @@ async function timesOf(runs: readonly (() => unknown)[], clock?: Clock): Promise
  */
 async function nsOf(runs: readonly (() => unknown)[], units: readonly number[]): Promise<number[]> {
   const most = Math.max(...units)
-  const equal = runs.map((run, i) => () => {
-    for (let done = 0; done < most; done += units[i] ?? most) run()
+  const equal = runs.map((run, i) => async () => {
+    for (let done = 0; done < most; done += units[i] ?? most) await run()
   })
   return (await timesOf(equal, cpuClock)).map((ms) => (ms * 1e6) / most)
 }
