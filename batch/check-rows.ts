@@ -20,7 +20,12 @@ export async function persistCheckResults(log: Log, sql: Sql, signal: AbortSigna
   await eachPartitionToCome(
     'check rows',
     signal,
-    async () => partitionsOf(await log.topics(), CHECK_RESULTS),
+    async () => {
+      const partitions = partitionsOf(await log.topics(), CHECK_RESULTS)
+      // Where the topic was made anew with fewer: nobody goes on with these.
+      await sql`delete from shelf.check_progress where partition >= ${partitions}`
+      return partitions
+    },
     (partition, stop) =>
       patiently(`check rows ${partition}`, stop, async (succeeded) => {
         await sql`
@@ -51,7 +56,7 @@ async function persistStep(
   } else if ((await log.offsetAt(CHECK_RESULTS, partition, 'latest')) < next) {
     // The topic was made anew: rows that are there already stay as they are.
     await sql`
-      update shelf.check_progress set next_offset = 0, updated_at = now()
+      update shelf.check_progress set next_offset = 0, updated_at = now(), decided_until = null
       where partition = ${partition}`
   }
 }
@@ -71,7 +76,7 @@ async function writeResults(
     let decidedUntil: string | undefined
     for (const record of found) {
       const result = parseCheckRecord(record)
-      if (result?.kind === 'checkpoint') decidedUntil = result.until
+      if (result?.kind === 'checkpoint') decidedUntil = laterOf(decidedUntil, result.until)
       // What stands still is no news.
       else if (result?.kind === 'change' || result?.kind === 'reminder') {
         await write(transaction, result)
@@ -85,6 +90,10 @@ async function writeResults(
     return true
   })
 }
+
+/** Of two checkers one may be behind. */
+const laterOf = (one: string | undefined, other: string): string =>
+  one !== undefined && Date.parse(one) > Date.parse(other) ? one : other
 
 /** Its repeats, written by several workers, fall away. */
 async function write(sql: Transaction, result: CheckResult): Promise<void> {

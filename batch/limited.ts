@@ -30,7 +30,8 @@ export function limited<Cell extends Named>(
   const { app, name, source = '' } = cell
   const process = limits.process(app, bucketMs, cell.process)
   const metric = name === undefined ? undefined : limits.name(app, bucketMs, name, source)
-  if (process === cell.process && (metric === undefined || metric.name === name)) return cell
+  const isSame = metric === undefined || (metric.name === name && metric.source === source)
+  if (isSame && process === cell.process) return cell
   cells.addLedger(app, bucketMs, { overLimit: valuesIn(cell) })
   return { ...cell, process, ...metric }
 }

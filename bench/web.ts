@@ -5,12 +5,12 @@ import { join } from 'node:path'
 import { type Browser, chromium, type Page } from 'playwright-core'
 import { migrate } from '../batch/migrate.ts'
 import { connect } from '../db/client.ts'
-import { type PostgresServer, startPostgres } from '../db/server.ts'
+import { startPostgres } from '../db/server.ts'
 import { addToken, newToken } from '../web/access.ts'
 import { buildAssets } from '../web/bundle.ts'
 import { serveWeb, type WebServer } from '../web/serve.ts'
 import type { BenchOptions, Figure } from './run.ts'
-import { fillDatabase } from './web-data.ts'
+import { fillDatabase, type Size } from './web-data.ts'
 
 const CHROMIUM = process.env.SHELF_TEST_CHROMIUM || '/usr/bin/chromium'
 const LOADS = 15
@@ -36,14 +36,9 @@ export async function benchWeb(_options: BenchOptions): Promise<Figure[]> {
     return figures
   }
   const dir = mkdtempSync(join(tmpdir(), 'shelf-bench-'))
-  const postgres = await startPostgres({
-    dataDir: join(dir, 'data'),
-    port: PORT,
-    password: 'bench',
-  })
   const browser = await chromium.launch({ executablePath: CHROMIUM, args: ['--no-sandbox'] })
   try {
-    await withDatabase(postgres, browser, 'month', MONTH, async (page, url) => {
+    await withDatabase(dir, browser, 'month', MONTH, async (page, url) => {
       const cold = await timesOf(page, `${url}/apps/app-00100?range=24h`, 'shelf-painted')
       figures.push(figure('an app at 24 h, request to painted charts', 'ms', cold, 200))
       for (const range of ['2h', '7d', '30d', '1y']) {
@@ -51,7 +46,7 @@ export async function benchWeb(_options: BenchOptions): Promise<Figure[]> {
         figures.push(figure(`the same at ${range}`, 'ms', ms, 400))
       }
     })
-    await withDatabase(postgres, browser, 'many', MANY, async (page, url) => {
+    await withDatabase(dir, browser, 'many', MANY, async (page, url) => {
       await page.goto(url)
       await page.waitForSelector('tbody tr:nth-child(50)', { timeout: 60_000 })
       for (const query of ['', '?sort=p95', '?q=49', '?sort=app&page=60']) {
@@ -61,40 +56,30 @@ export async function benchWeb(_options: BenchOptions): Promise<Figure[]> {
     })
   } finally {
     await browser.close()
-    await postgres.stop()
     rmSync(dir, { recursive: true, force: true })
   }
   return figures
 }
 
 async function withDatabase(
-  postgres: PostgresServer,
+  dir: string,
   browser: Browser,
   name: string,
-  size: Parameters<typeof fillDatabase>[1],
+  size: Size,
   measure: (page: Page, url: string) => Promise<void>,
 ): Promise<void> {
-  const admin = connect(postgres.url, { max: 1 })
-  await admin`create database ${admin(name)}`
-  await admin.end()
-  const url = new URL(postgres.url)
-  url.pathname = `/${name}`
-  await migrate(url.href)
-  const sql = connect(url.href, { max: 1 })
-  const startedMs = performance.now()
-  await fillDatabase(sql, size)
-  console.log(`${name}: filled in ${Math.round((performance.now() - startedMs) / 1000)} s`)
-  // Else it would be done beside the first pages: no database that lives has all its rows at once.
-  await sql`vacuum analyze`
-  const refreshMs = performance.now()
-  await sql`
-    select shelf.refresh_overview(date_bin('1 minute', now(), '1970-01-01 00:00+00'))`
-  console.log(`${name}: overview made in ${Math.round(performance.now() - refreshMs)} ms`)
-  const token = newToken()
-  await addToken(sql, token, undefined)
+  const start = () => startPostgres({ dataDir: join(dir, name), port: PORT, password: 'bench' })
+  // Started anew: no database that lives has just got all its rows, and has to write them to disk.
+  const filling = await start()
+  await fill(filling.url, name, size).finally(filling.stop)
+  const postgres = await start()
   let server: WebServer | undefined
   try {
-    server = await serveWeb(url.href, { hostname: '127.0.0.1', port: 0 })
+    const token = newToken()
+    const sql = connect(postgres.url, { max: 1 })
+    await addToken(sql, token, undefined)
+    await sql.end()
+    server = await serveWeb(postgres.url, { hostname: '127.0.0.1', port: 0 })
     const context = await browser.newContext({ viewport: { width: 1440, height: 900 } })
     const page = await context.newPage()
     await page.goto(server.url)
@@ -104,8 +89,22 @@ async function withDatabase(
     await context.close()
   } finally {
     await server?.stop()
-    await sql.end()
+    await postgres.stop()
   }
+}
+
+async function fill(url: string, name: string, size: Size): Promise<void> {
+  await migrate(url)
+  const sql = connect(url, { max: 1 })
+  const startedMs = performance.now()
+  await fillDatabase(sql, size)
+  await sql`vacuum analyze`
+  console.log(`${name}: filled in ${Math.round((performance.now() - startedMs) / 1000)} s`)
+  const refreshMs = performance.now()
+  await sql`
+    select shelf.refresh_overview(date_bin('1 minute', now(), '1970-01-01 00:00+00'))`
+  console.log(`${name}: overview made in ${Math.round(performance.now() - refreshMs)} ms`)
+  await sql.end()
 }
 
 /** The median, ms, from the beginning of the navigation to a mark, or else the first paint. */

@@ -261,7 +261,8 @@ export class EmbeddedLog implements BrokerLog {
     const found: FetchedRecord[] = []
     let bytes = 0
     for (const { partition, offset } of [...sources.slice(first), ...sources.slice(0, first)]) {
-      const records = this.#store.read(partition, offset, shareCount, shareBytes)
+      const count = Math.min(shareCount, countMax - found.length)
+      const records = this.#store.read(partition, offset, count, shareBytes)
       bytes += records.reduce((sum, { value }) => sum + value.length, 0)
       found.push(...records)
       if (bytes >= READ_BYTES_MAX || found.length >= countMax) break

@@ -254,7 +254,7 @@ function readRequests(reader: ByteReader): PackedRequests {
   }
 }
 
-/** Packed, of a burst that has none: zeros say so. */
+/** Packed, of a burst that has none: three counts, and width and base of seven columns, all 0. */
 export const NO_REQUESTS = readRequests(new ByteReader(new Uint8Array(17)))
 
 /**
@@ -277,8 +277,8 @@ function unpackRequests({ rows, processes, codes, ...columns }: PackedRequests):
     bytes: unpackColumn(columns.bytes, rows),
     process: unpackColumn(columns.process, rows),
     code: unpackColumn(columns.code, rows),
-    processes,
-    codes,
+    processes: [...processes],
+    codes: [...codes],
   }
 }
 

@@ -111,8 +111,12 @@ export class RouterTail {
     return hasUnit && at === digitsEnd ? end : at
   }
 
-  /** Reads the digits that end at `end`, `most` of them: ABSENT where there are none. @returns their start */
+  /**
+   * Reads the digits that end at `end`, `most` of them, which is 3 at least: ABSENT where there are
+   * none. @returns their start
+   */
   private digits(start: number, end: number, most: number): number {
+    this.value = ABSENT
     if (end - 4 < start) return end
     // Each byte less a 0; those that are above 9 get their highest bit in `others`.
     const four = this.view.getInt32(end - 4) ^ 0x30_30_30_30
@@ -121,7 +125,7 @@ export class RouterTail {
     const count = (31 - Math.clz32(others & -others)) >> 3
     const digits = four & ~(-1 << (count * 8))
     const value = (digits & 0xff) + ((digits >> 8) & 0xff) * 10 + (digits >> 16) * 100
-    this.value = count === 0 ? ABSENT : value
+    if (count > 0) this.value = value
     return end - count
   }
 

@@ -1,6 +1,7 @@
 /** Limits on names: first come, first served, the same in a replay as live. */
 import { afterAll, beforeAll, beforeEach, expect, test } from 'bun:test'
 import fc from 'fast-check'
+import { limited } from '../batch/limited.ts'
 import { migrate } from '../batch/migrate.ts'
 import { Cells } from '../core/cell.ts'
 import { connect, type Sql } from '../db/client.ts'
@@ -43,6 +44,19 @@ onEachPostgres((newDatabase) => {
       await mergeCells(transaction, cells)
       return went
     })
+
+  test('a metric that is itself called other has no sources beyond the limit', async () => {
+    const limits = await load({ processes: 2, names: 1 })
+    const cells = new Cells()
+    const went = ['a', 'b', 'c'].map((source) =>
+      limited({ app: at.app, process: '', name: 'other', source }, BUCKET_MS, () => 1, {
+        limits,
+        cells,
+      }),
+    )
+    expect(went.map(({ source }) => source)).toEqual(['a', '', ''])
+    expect([...cells.ledger.values()].map(({ counts }) => counts)).toEqual([{ overLimit: 2 }])
+  })
 
   test('names are let in as they come, and go on being let in', async () => {
     const limits = await load()

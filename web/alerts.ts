@@ -108,7 +108,8 @@ function changeOf(what: Exclude<(typeof DO)[number], 'delete'>): Partial<Rule> {
       return { mutedUntil: new Date(Date.now() + HOUR_MS).toISOString() }
     case 'unmute':
       return { mutedUntil: null }
-    default:
+    case 'enable':
+    case 'disable':
       return { enabled: what === 'enable' }
   }
 }

@@ -41,10 +41,13 @@ export function forgetColours(): void {
  * holds both schemes' colours; an element has the one that counts.
  */
 function readColours(): void {
-  const rules = [...document.styleSheets].flatMap(({ cssRules }) => [...cssRules])
-  const names = rules
-    .filter((rule) => rule instanceof CSSStyleRule && rule.selectorText === ':root')
-    .flatMap((rule) => [...(rule as CSSStyleRule).style])
+  // An extension may have added one of its own, which nobody else may read.
+  const ours = [...document.styleSheets].filter(({ href }) => href?.startsWith(location.origin))
+  const names = ours
+    .flatMap(({ cssRules }) => [...cssRules])
+    .flatMap((rule) =>
+      rule instanceof CSSStyleRule && rule.selectorText === ':root' ? [...rule.style] : [],
+    )
     .filter((name) => name.startsWith('--'))
   const probes = names.map((name) => {
     const probe = el('span')

@@ -24,48 +24,49 @@ function drawNothing({ ctx, bbox }: uPlot): void {
   ctx.restore()
 }
 
-/** As a picture with a pixel for each step and row, drawn large: thousands of rectangles take longer. */
+/** As a picture of a pixel for each step and row, drawn large: thousands of rectangles take longer. */
 function drawHeat(plot: uPlot, { sinceMs, time, heat, stepMs }: View): void {
-  const { ctx } = plot
-  const [low, high] = [plot.scales.y?.min ?? 0, plot.scales.y?.max ?? 1]
-  const [width, height] = [heat.length, high - low]
-  const counts = new Float64Array(width * height)
+  const { ctx, scales } = plot
+  const px = (value: number, scale: string): number => Math.round(plot.valToPos(value, scale, true))
+  const since = time[0] ?? sinceMs / 1000
+  const [left, right] = [px(since, 'x'), px(since + (heat.length * stepMs) / 1000, 'x')]
+  const [low, high] = [scales.y?.min ?? 0, scales.y?.max ?? 1]
+  const [top, bottom] = [px(high, 'y'), px(low, 'y')]
+  // Steps that share a pixel of the chart share one of the picture: none is lost.
+  const width = Math.max(1, Math.min(heat.length, right - left))
+  const counts = new Float64Array(width * (high - low))
   const lowest = lowestRows(heat)
   heat.forEach((column, i) => {
-    eachCell(column, (top, n) => {
-      for (let row = lowest(top); row <= top; row++) {
-        const at = (high - 1 - row) * width + i
+    const x = Math.floor((i * width) / heat.length)
+    eachCell(column, (highest, n) => {
+      for (let row = lowest(highest); row <= highest; row++) {
+        const at = (high - 1 - row) * width + x
         counts[at] = (counts[at] ?? 0) + n
       }
     })
   })
-  const most = counts.reduce((least, n) => Math.max(least, n), 1)
-  const [red = 0, green = 0, blue = 0] =
-    colour('heat')
-      .match(/[\d.]+/g)
-      ?.map(Number) ?? []
-  const picture = new ImageData(width, height)
-  const { data } = picture
-  for (let at = 0; at < counts.length; at++) {
-    const n = counts[at] ?? 0
-    if (n === 0) continue
-    data[at * 4] = red
-    data[at * 4 + 1] = green
-    data[at * 4 + 2] = blue
-    // By the root: what is rare is to be seen beside what is common.
-    data[at * 4 + 3] = 255 * (0.12 + 0.88 * Math.sqrt(n / most))
-  }
-  const canvas = new OffscreenCanvas(width, height)
-  canvas.getContext('2d')?.putImageData(picture, 0, 0)
-  const startSeconds = time[0] ?? sinceMs / 1000
-  const px = (value: number, scale: string): number => Math.round(plot.valToPos(value, scale, true))
-  const [left, right] = [px(startSeconds, 'x'), px(startSeconds + (width * stepMs) / 1000, 'x')]
-  const [top, bottom] = [px(high, 'y'), px(low, 'y')]
+  const canvas = new OffscreenCanvas(width, high - low)
+  canvas.getContext('2d')?.putImageData(pictureOf(counts, width, high - low), 0, 0)
   ctx.save()
   clip(plot)
   ctx.imageSmoothingEnabled = false
   ctx.drawImage(canvas, left, top, right - left, bottom - top)
   ctx.restore()
+}
+
+/** A pixel for each count, the stronger the more. */
+function pictureOf(counts: Float64Array, width: number, height: number): ImageData {
+  const most = counts.reduce((high, n) => Math.max(high, n), 1)
+  const rgb = (colour('heat').match(/[\d.]+/g) ?? []).map(Number)
+  const picture = new ImageData(width, height)
+  const { data } = picture
+  counts.forEach((n, i) => {
+    if (n === 0) return
+    for (let part = 0; part < 3; part++) data[4 * i + part] = rgb[part] ?? 0
+    // By the root: what is rare is to be seen beside what is common.
+    data[4 * i + 3] = 255 * (0.12 + 0.88 * Math.sqrt(n / most))
+  })
+  return picture
 }
 
 function drawStrip(plot: uPlot, { time, stepMs }: View, lines: readonly Line[]): void {
