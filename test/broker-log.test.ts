@@ -318,6 +318,7 @@ test('one answer is bounded, and holds at least one record', async () => {
   const both = await log.fetch([...places, { topic: 'raw', partition: 2, offset: 0 }])
   expect(both.length).toBeGreaterThan(1_000)
   expect(new Set(both.map(({ partition }) => partition))).toEqual(new Set([0, 1]))
+  expect((await log.fetch(places, { recordsMax: 5 })).length).toBe(5)
 })
 
 test('no partition starves while another is far behind', async () => {
