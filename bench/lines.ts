@@ -7,12 +7,15 @@ const REAL_LOG = new URL('../../shared/data/playlab-router.log', import.meta.url
 
 const encoder = new TextEncoder()
 
+/** Of lines that are made, ms. */
+export const LINE_EVERY_MS = 7
+
 /** Lines of one app, as long and as varied as real ones: about 330 bytes. */
 export function routerMessages(count: number, seed: number, startMs: number): string[] {
   const next = random(seed)
   const pick = (most: number): number => Math.floor(next() * most)
   return Array.from({ length: count }, (_, i) => {
-    const time = `${new Date(startMs + i * 7).toISOString().slice(0, 23)}${100 + pick(900)}+00:00`
+    const time = `${new Date(startMs + i * LINE_EVERY_MS).toISOString().slice(0, 23)}${100 + pick(900)}+00:00`
     const isError = next() < 0.01
     const service = Math.round(Math.exp(3 + next() * 3))
     const path = `/api/v2/users/${900_000_000 + pick(1e6)}/${['count', 'orders', 'feed?page=3'][pick(3)]}`
