@@ -28,10 +28,10 @@ export async function persistCheckResults(log: Log, sql: Sql, signal: AbortSigna
     },
     (partition, stop) =>
       patiently(`check rows ${partition}`, stop, async (succeeded) => {
-        await sql`
-          insert into shelf.check_progress (partition) values (${partition})
-          on conflict do nothing`
         while (!stop.aborted) {
+          await sql`
+            insert into shelf.check_progress (partition) values (${partition})
+            on conflict do nothing`
           await persistStep(log, sql, partition, stop)
           succeeded()
         }

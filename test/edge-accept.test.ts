@@ -42,6 +42,14 @@ describe.each(RUNTIMES)('in %s,', async (runtime) => {
     ])
   })
 
+  test('a path with a slash at its end is that path, with the same credentials', async () => {
+    const path = '/drains/heroku/'
+    const taken = await edge.post(good, { path })
+    expect([taken.status, taken.records.length]).toEqual([204, 1])
+    const refused = await edge.post(good, { path, headers: { authorization: 'Basic ' } })
+    expect([refused.status, refused.records.length]).toEqual([401, 0])
+  })
+
   const badCredentials: [string, string | undefined][] = [
     ['no credentials', undefined],
     ['an empty header', ''],
